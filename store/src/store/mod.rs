@@ -1,0 +1,396 @@
+//! The store as others see it: questions, and the three ways in that need no building.
+//!
+//! A text, a batch of derivations and a tree enter here; what is built or fetched enters through [`crate::realise`]. All of
+//! them end at the same gate, so everything is hashed, normal and durable before it is valid.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cognix_derivations::{
+    ContentAddress, Derivation, DerivationGraph, Output, PathInfo, RealisationId, Sha256,
+    StorePath, StorePathName, content_addressed_path,
+};
+
+use crate::admit::{Admission, Context, Gate, Prepared};
+use crate::error::StoreError;
+use crate::events::{EventSink, Silent};
+use crate::guard::PathLock;
+use crate::layout::Layout;
+use crate::path_infos::{Database, PathInfos, Registration};
+use crate::roots::TemporaryRoots;
+use crate::staging::{Staging, sweep};
+use crate::tree;
+
+/// Whether "done" means that it survives a power failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every path is synced before it is valid.
+    #[default]
+    Full,
+    /// Nothing is synced: for stores that are thrown away, such as those of tests. A crash of the machine may leave valid
+    /// paths that are not whole; a crash of the program still cannot.
+    None,
+}
+
+/// One store. Clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    events: Arc<dyn EventSink>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    layout: Layout,
+    database: Database,
+    gate: Gate,
+    roots: TemporaryRoots,
+    /// What killed processes have left is removed once, before the first write.
+    swept: Once,
+}
+
+impl Store {
+    /// Opens the store below this root, and creates it if there is none.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_with(root, Durability::Full)
+    }
+
+    /// Like [`Self::open`], with a choice of durability.
+    pub fn open_with(root: &Path, durability: Durability) -> Result<Self, StoreError> {
+        let store = Self::open_layout(Layout::new(root), true, durability)?;
+        Ok(store.expect("a store is created when there is none"))
+    }
+
+    /// Opens the store below this root, if there is one. Nothing is created, and one that cannot be written can be read.
+    pub fn open_existing(root: &Path) -> Result<Option<Self>, StoreError> {
+        Self::open_layout(Layout::new(root), false, Durability::Full)
+    }
+
+    fn open_layout(
+        layout: Layout,
+        create: bool,
+        durability: Durability,
+    ) -> Result<Option<Self>, StoreError> {
+        let durable = durability == Durability::Full;
+        let Some(database) = Database::open(&layout, create, durable)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            shared: Arc::new(Shared {
+                roots: TemporaryRoots::new(&layout),
+                layout,
+                database,
+                gate: Gate::new(durable),
+                swept: Once::new(),
+            }),
+            events: Arc::new(Silent),
+        }))
+    }
+
+    /// The same store, telling its events to somebody.
+    #[must_use]
+    pub fn with_events(&self, events: Arc<dyn EventSink>) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            events,
+        }
+    }
+
+    /// The folder that holds everything.
+    pub fn root(&self) -> &Path {
+        self.shared.layout.root()
+    }
+
+    /// All locations of this store.
+    pub fn layout(&self) -> &Layout {
+        &self.shared.layout
+    }
+
+    /// Where the files of a store path really are.
+    pub fn real_path(&self, path: &StorePath) -> PathBuf {
+        self.shared.layout.real_path(path)
+    }
+
+    /// Everything about a path, if it is valid.
+    pub fn query(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
+        self.shared.database.query(path)
+    }
+
+    /// Whether a path is there, whole, and registered.
+    pub fn is_valid(&self, path: &StorePath) -> Result<bool, StoreError> {
+        self.shared.database.is_valid(path)
+    }
+
+    /// What the output of this identity was realised as, if that is valid.
+    pub fn realisation(&self, id: &RealisationId) -> Result<Option<StorePath>, StoreError> {
+        self.shared.database.realisation(id)
+    }
+
+    /// All valid paths.
+    pub fn all_paths(&self) -> Result<BTreeSet<StorePath>, StoreError> {
+        self.shared.database.all_paths()
+    }
+
+    /// These paths and everything they refer to, directly or not. All of them must be valid.
+    pub fn closure(&self, paths: &[StorePath]) -> Result<BTreeSet<StorePath>, StoreError> {
+        let closure = self.shared.database.closure(paths)?;
+        match paths.iter().find(|path| !closure.contains(path)) {
+            None => Ok(closure),
+            Some(path) => Err(StoreError::NotValid {
+                path: path.clone(),
+                root: self.root().to_owned(),
+            }),
+        }
+    }
+
+    /// Reads a derivation that is in the store.
+    pub fn read_derivation(&self, path: &StorePath) -> Result<Derivation, StoreError> {
+        if !self.is_valid(path)? {
+            return Err(StoreError::NotValid {
+                path: path.clone(),
+                root: self.root().to_owned(),
+            });
+        }
+        let real = self.real_path(path);
+        let text = fs::read(&real).map_err(StoreError::io("read", &real))?;
+        Ok(Derivation::parse(path.name(), &text)?)
+    }
+
+    /// Adds a text. Its path follows from name, bytes and references; what it refers to must be valid.
+    pub fn add_text(
+        &self,
+        name: &StorePathName,
+        bytes: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, StoreError> {
+        let ca = ContentAddress::Text(Sha256::of(bytes));
+        let path = content_addressed_path(name, &ca, references, false)?;
+        if self.is_valid(&path)? {
+            self.shared.roots.add(&[&path])?;
+            return Ok(path);
+        }
+        let staging = self.staging()?;
+        let text = Text {
+            path: path.clone(),
+            bytes,
+            ca,
+            references: references.clone(),
+            outputs: BTreeMap::new(),
+        };
+        let paths = vec![self.prepare_text(&staging, text)?];
+        let realisations = Vec::new();
+        self.admit(
+            staging,
+            Admission {
+                paths,
+                realisations,
+            },
+            &[],
+            &|| false,
+        )?;
+        Ok(path)
+    }
+
+    /// Adds the derivations of a graph that are not there yet: one sync and one transaction, however many they are.
+    ///
+    /// Where a derivation is valid, so is everything it stands on, and nothing below it is looked at.
+    pub fn add_derivations(&self, graph: &DerivationGraph) -> Result<(), StoreError> {
+        let mut inner = BTreeSet::new();
+        for derivation in graph.iter() {
+            inner.extend(derivation.input_derivations().keys().cloned());
+        }
+        let mut waiting: Vec<StorePath> = graph
+            .iter()
+            .map(Derivation::path)
+            .filter(|path| !inner.contains(path))
+            .collect();
+        let mut missing = BTreeMap::new();
+        while let Some(path) = waiting.pop() {
+            if missing.contains_key(&path) || self.is_valid(&path)? {
+                continue;
+            }
+            if let Some(derivation) = graph.get(&path) {
+                waiting.extend(derivation.input_derivations().keys().cloned());
+                missing.insert(path, derivation.clone());
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let staging = self.staging()?;
+        let paths = missing
+            .values()
+            .map(|derivation| self.prepare_derivation(&staging, derivation))
+            .collect::<Result<_, _>>()?;
+        let realisations = Vec::new();
+        self.admit(
+            staging,
+            Admission {
+                paths,
+                realisations,
+            },
+            &[],
+            &|| false,
+        )
+    }
+
+    /// Adds a tree: `write` puts a file, a link or a folder at the path it is given. The path follows from name and content
+    /// (recursive SHA-256, no references).
+    pub fn import(
+        &self,
+        name: &StorePathName,
+        write: &mut dyn FnMut(&Path) -> io::Result<()>,
+    ) -> Result<PathInfo, StoreError> {
+        let staging = self.staging()?;
+        let staged = staging.path().join("tree");
+        write(&staged).map_err(StoreError::io("write", &staged))?;
+        let scanned = tree::normalise(&staged, &BTreeSet::new())?;
+        let ca = ContentAddress::Recursive(scanned.nar_hash.into());
+        let info = PathInfo {
+            path: content_addressed_path(name, &ca, &BTreeSet::new(), false)?,
+            nar_hash: scanned.nar_hash,
+            nar_size: scanned.nar_size,
+            references: BTreeSet::new(),
+            deriver: None,
+            ca: Some(ca),
+            registration_time: now(),
+            ultimate: false,
+        };
+        let prepared = Prepared {
+            registration: Registration {
+                info: info.clone(),
+                derivation_outputs: BTreeMap::new(),
+            },
+            staged,
+        };
+        let admission = Admission {
+            paths: vec![prepared],
+            realisations: Vec::new(),
+        };
+        self.admit(staging, admission, &[], &|| false)?;
+        self.query(&info.path)
+            .map(|registered| registered.unwrap_or(info))
+    }
+
+    /// A place to write; the first one of a process also removes what killed ones have left.
+    pub(crate) fn staging(&self) -> Result<Staging, StoreError> {
+        self.shared.database.check_writable()?;
+        self.shared.swept.call_once(|| sweep(&self.shared.layout));
+        Staging::new(&self.shared.layout)
+    }
+
+    /// See [`Gate::admit`].
+    pub(crate) fn admit(
+        &self,
+        staging: Staging,
+        admission: Admission,
+        held: &[&PathLock],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), StoreError> {
+        let paths: Vec<&StorePath> = admission
+            .paths
+            .iter()
+            .map(|prepared| &prepared.registration.info.path)
+            .collect();
+        self.shared.roots.add(&paths)?;
+        let context = Context {
+            layout: &self.shared.layout,
+            database: &self.shared.database,
+            events: &*self.events,
+            cancelled,
+        };
+        self.shared.gate.admit(&context, staging, admission, held)
+    }
+
+    /// Writes a `.drv` into the staging.
+    pub(crate) fn prepare_derivation(
+        &self,
+        staging: &Staging,
+        derivation: &Derivation,
+    ) -> Result<Prepared, StoreError> {
+        let bytes = derivation.to_aterm();
+        let outputs = derivation.outputs().iter().filter_map(known_path).collect();
+        let text = Text {
+            path: derivation.path(),
+            bytes: &bytes,
+            ca: ContentAddress::Text(Sha256::of(&bytes)),
+            references: derivation.references(),
+            outputs,
+        };
+        self.prepare_text(staging, text)
+    }
+
+    fn prepare_text(&self, staging: &Staging, text: Text<'_>) -> Result<Prepared, StoreError> {
+        let staged = staging.path().join(text.path.as_base_name());
+        fs::write(&staged, text.bytes).map_err(StoreError::io("write", &staged))?;
+        let scanned = tree::normalise(&staged, &BTreeSet::new())?;
+        Ok(Prepared {
+            registration: Registration {
+                info: PathInfo {
+                    path: text.path,
+                    nar_hash: scanned.nar_hash,
+                    nar_size: scanned.nar_size,
+                    references: text.references,
+                    deriver: None,
+                    ca: Some(text.ca),
+                    registration_time: now(),
+                    ultimate: false,
+                },
+                derivation_outputs: text.outputs,
+            },
+            staged,
+        })
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    pub(crate) fn roots(&self) -> &TemporaryRoots {
+        &self.shared.roots
+    }
+}
+
+impl PathInfos for Store {
+    fn is_valid(&self, path: &StorePath) -> Result<bool, StoreError> {
+        self.shared.database.is_valid(path)
+    }
+
+    fn realisation(&self, id: &RealisationId) -> Result<Option<StorePath>, StoreError> {
+        self.shared.database.realisation(id)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Store").field(&self.root()).finish()
+    }
+}
+
+/// A text on its way in.
+struct Text<'a> {
+    path: StorePath,
+    bytes: &'a [u8],
+    ca: ContentAddress,
+    references: BTreeSet<StorePath>,
+    outputs: BTreeMap<String, StorePath>,
+}
+
+fn known_path((name, output): (&String, &Output)) -> Option<(String, StorePath)> {
+    Some((name.clone(), output.path()?.clone()))
+}
+
+/// The time for a row of the database; nothing else depends on it.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests;
