@@ -1,0 +1,57 @@
+# The default spec of cognix.
+#
+# The program carries this file. A model needs none of its own; a `cognix.nix` beside its `cog.yaml` extends this one:
+# what it names replaces or adds to what stands here, key by key, and the rest stays. For example, to take Python
+# packages from a mirror:
+#
+#     { inputs.pypi.url = "https://mirror.example/simple"; }
+#
+# The language is Nix. Inputs and settings are literals; `outputs` may be any expression.
+{
+  description = "Cog models as bit-reproducible OCI images";
+
+  # Package sources, by the names that stand in a lock (`mirror://pypi/…`). They have no addresses here: without `url`,
+  # the machine's own settings decide (pip's index, apt's sources). Only a type says how a source is read.
+  inputs = {
+    pypi.type = "pypi";
+
+    # An archive that is not signed with Debian's own keys names its keys: `keys = [ ./archive-key.gpg ];`.
+    # Of these suites an image uses those of one release: bookworm for Python 3.11, trixie for Python 3.13.
+    debian = {
+      type = "debian";
+      suites = [ "bookworm" "bookworm-updates" "trixie" "trixie-updates" ];
+      components = [ "main" ];
+    };
+
+    debian-security = {
+      type = "debian";
+      suites = [ "bookworm-security" "trixie-security" ];
+      components = [ "main" ];
+    };
+  };
+
+  # Debian packages below every model, apart from the interpreter.
+  base = {
+    # Everything that Debian marks `Essential: yes`: a shell and the usual tools.
+    essential = true;
+    # `mawk` and `usr-is-merged` settle alternatives that essential packages leave open; wheels expect the libraries.
+    packages = [
+      "ca-certificates" "mawk" "netbase" "tini" "tzdata" "usr-is-merged"
+      "libgcc-s1" "libgomp1" "libstdc++6" "zlib1g"
+    ];
+    # Whether packages that are only recommended come along.
+    recommends = false;
+  };
+
+  # How an image is cut into layers, and how their bytes are made. The recipes are recorded in the lock.
+  layers = {
+    budget = 100;
+    recipes = {
+      tree = "gzip-libdeflate-1.26-6-1m";
+      wheel = "gzip-wheel-splice-1";
+    };
+  };
+
+  # Derivations of one's own.
+  outputs = { self, ... }: { };
+}

@@ -1,0 +1,283 @@
+//! A configuration as JSON: what `cognix config` prints, and what Cog writes into an image's label.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::complete::{Effective, complete, requirement_lines};
+use super::finding::{ConfigErrors, Finding};
+use super::load::Loaded;
+use super::model::{RunCommand, SecretMount, Weight, WeightSource};
+use super::position::Spanned;
+use super::requirements::RequirementLine;
+
+/// The version of both objects below.
+const VERSION: u32 = 1;
+
+/// What `cognix config --format json` prints for a valid configuration.
+#[derive(Debug, Serialize)]
+pub struct Report<'l> {
+    version: u32,
+    python_version: String,
+    gpu: bool,
+    cuda: Option<&'l str>,
+    cudnn: Option<&'l str>,
+    torch: Option<String>,
+    tensorflow: Option<String>,
+    system_packages: Vec<String>,
+    /// Requirements as they were read.
+    python_packages: Vec<String>,
+    install: Install,
+    run: Option<String>,
+    /// The same as `run`, under its old name.
+    predict: Option<String>,
+    train: Option<String>,
+    environment: BTreeMap<String, String>,
+    image: String,
+    concurrency: Option<u32>,
+    warnings: &'l [Finding],
+}
+
+/// What is handed to the resolver.
+#[derive(Debug, Serialize)]
+struct Install {
+    /// Options that choose indexes.
+    options: Vec<String>,
+    requirements: Vec<String>,
+}
+
+impl Loaded {
+    /// The configuration for people and programs to read.
+    pub fn report(&self) -> Report<'_> {
+        let effective = complete(self);
+        let lines = requirement_lines(self);
+        let build = self.model.build.as_ref();
+        let version_of = |package: &str| {
+            let line = lines
+                .iter()
+                .find(|line| line.package().as_deref() == Some(package));
+            line.and_then(RequirementLine::version)
+        };
+        let is_option = |line: &&RequirementLine| line.text.starts_with('-');
+        let texts = |lines: Vec<&RequirementLine>| {
+            lines.into_iter().map(|line| line.text.clone()).collect()
+        };
+        let run = effective.run.map(|run| run.text);
+        Report {
+            version: VERSION,
+            python_version: effective.python.text,
+            gpu: effective.gpu,
+            cuda: build
+                .and_then(|build| build.cuda.as_ref())
+                .map(|cuda| cuda.text.as_str()),
+            cudnn: build
+                .and_then(|build| build.cudnn.as_ref())
+                .map(|cudnn| cudnn.value.as_str()),
+            torch: version_of("torch"),
+            tensorflow: version_of("tensorflow"),
+            system_packages: values(&effective.system_packages),
+            python_packages: texts(lines.iter().collect()),
+            install: Install {
+                options: texts(effective.requirements.iter().filter(is_option).collect()),
+                requirements: texts(
+                    effective
+                        .requirements
+                        .iter()
+                        .filter(|line| !is_option(line))
+                        .collect(),
+                ),
+            },
+            predict: run.clone(),
+            run,
+            train: effective.train.map(|train| train.text),
+            environment: effective.environment,
+            image: effective.image,
+            concurrency: effective.concurrency,
+            warnings: &self.warnings,
+        }
+    }
+
+    /// The completed configuration as Cog writes it into the label `run.cog.config`: compact, `run` under its old name.
+    pub fn label(&self) -> String {
+        let label = Label::new(self, complete(self));
+        serde_json::to_string(&label).expect("texts, numbers and lists are always JSON")
+    }
+}
+
+/// `{version, errors, warnings}`.
+impl Serialize for ConfigErrors {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("version", &VERSION)?;
+        map.serialize_entry("errors", &self.errors)?;
+        map.serialize_entry("warnings", &self.warnings)?;
+        map.end()
+    }
+}
+
+/// Cog's own shape of a configuration; what is empty is left out, as there.
+#[derive(Serialize)]
+struct Label {
+    build: LabelBuild,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predict: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    train: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<LabelConcurrency>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    environment: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    weights: Vec<LabelWeight>,
+}
+
+#[derive(Serialize)]
+struct LabelConcurrency {
+    max: u32,
+}
+
+#[derive(Serialize, Default)]
+struct LabelBuild {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gpu: bool,
+    python_version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_requirements: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    python_packages: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    run: Vec<LabelCommand>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system_packages: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pre_install: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cuda: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cudnn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sdk_version: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LabelCommand {
+    command: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mounts: Vec<LabelMount>,
+}
+
+#[derive(Serialize)]
+struct LabelMount {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: String,
+    target: String,
+}
+
+#[derive(Serialize)]
+struct LabelWeight {
+    name: String,
+    target: String,
+    source: LabelSources,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LabelSources {
+    One(LabelSource),
+    Several(Vec<LabelSource>),
+}
+
+#[derive(Serialize)]
+struct LabelSource {
+    uri: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exclude: Vec<String>,
+}
+
+impl Label {
+    fn new(loaded: &Loaded, effective: Effective) -> Self {
+        let model = &loaded.model;
+        let text =
+            |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.value.clone());
+        let build = model
+            .build
+            .as_ref()
+            .map_or_else(LabelBuild::default, |build| LabelBuild {
+                gpu: effective.gpu,
+                python_version: String::new(),
+                python_requirements: text(&build.python_requirements),
+                python_packages: values(&build.python_packages),
+                run: build.run.iter().map(LabelCommand::new).collect(),
+                system_packages: values(&build.system_packages),
+                pre_install: values(&build.pre_install),
+                cuda: build.cuda.as_ref().map(|cuda| cuda.text.clone()),
+                cudnn: text(&build.cudnn),
+                sdk_version: build
+                    .sdk_version
+                    .as_ref()
+                    .map(|version| version.to_string()),
+            });
+        Self {
+            build: LabelBuild {
+                python_version: effective.python.text,
+                ..build
+            },
+            image: text(&model.image),
+            model: text(&model.model),
+            predict: effective.run.map(|run| run.text),
+            train: effective.train.map(|train| train.text),
+            concurrency: effective.concurrency.map(|max| LabelConcurrency { max }),
+            environment: model
+                .environment
+                .iter()
+                .map(|entry| format!("{}={}", entry.name, entry.value.value))
+                .collect(),
+            weights: model.weights.iter().map(LabelWeight::new).collect(),
+        }
+    }
+}
+
+impl LabelCommand {
+    fn new(command: &Spanned<RunCommand>) -> Self {
+        let mount = |mount: &SecretMount| LabelMount {
+            kind: "secret",
+            id: mount.id.value.clone(),
+            target: mount.target.value.clone(),
+        };
+        Self {
+            command: command.command.clone(),
+            mounts: command.mounts.iter().map(mount).collect(),
+        }
+    }
+}
+
+impl LabelWeight {
+    fn new(weight: &Weight) -> Self {
+        let source = |source: &WeightSource| LabelSource {
+            uri: source.uri.value.clone(),
+            include: values(&source.include),
+            exclude: values(&source.exclude),
+        };
+        let source = match weight.sources.as_slice() {
+            [one] => LabelSources::One(source(one)),
+            several => LabelSources::Several(several.iter().map(source).collect()),
+        };
+        Self {
+            name: weight.name.value.clone(),
+            target: weight.target.value.clone(),
+            source,
+        }
+    }
+}
+
+fn values(list: &[Spanned<String>]) -> Vec<String> {
+    list.iter().map(|item| item.value.clone()).collect()
+}

@@ -1,0 +1,192 @@
+//! What a valid model asks for that cannot be built.
+//!
+//! One place for all of it: `cognix config` shows such a model, every building command refuses it. Two kinds stand
+//! here side by side: what Cog refuses only when it generates a build, and what this program does not do yet.
+
+use super::complete::{complete, requirement_lines};
+use super::finding::Finding;
+use super::load::Loaded;
+use super::model::Build;
+use super::position::{Position, Spanned};
+use super::python::PythonVersion;
+use super::reason::Reason;
+use super::reference::Reference;
+use super::requirements::{RequirementKind, RequirementLine};
+
+/// Everything that keeps an image of the model from being built, each with its place; empty when nothing does.
+pub fn unsupported(loaded: &Loaded) -> Vec<Finding> {
+    let mut notes = Notes {
+        file: &loaded.file_name,
+        findings: Vec::new(),
+    };
+    let model = &loaded.model;
+    if let Some(build) = &model.build {
+        build_section(&mut notes, build);
+    }
+    for (key, reference) in [("run", &model.run), ("train", &model.train)] {
+        if let Some(reference) = reference
+            .as_ref()
+            .filter(|reference| !reference.is_complete())
+        {
+            notes.add(key, reference.position, incomplete(reference));
+        }
+    }
+    for weight in &model.weights {
+        notes.unsupported(
+            "weights",
+            weight.name.position,
+            "a model with managed weights",
+        );
+    }
+    for line in requirement_lines(loaded) {
+        if let Some(what) = requirement(&line) {
+            let (position, reason) = (
+                Some(line.position()),
+                Reason::Unsupported {
+                    what: what.to_owned(),
+                },
+            );
+            notes.findings.push(Finding {
+                file: line.file,
+                position,
+                key: String::new(),
+                reason,
+            });
+        }
+    }
+    if complete(loaded).python.debian_release().is_none() {
+        let python = model.build.as_ref().map(|build| &build.python_version);
+        notes.findings.extend(
+            python.map(|python| {
+                notes.finding("build.python_version", python.position, missing(python))
+            }),
+        );
+    }
+    if model.run.is_none() && model.train.is_none() {
+        let file = loaded.file_name.clone();
+        notes.findings.push(Finding {
+            file,
+            position: None,
+            key: String::new(),
+            reason: Reason::NothingToRun,
+        });
+    }
+    notes.findings
+}
+
+struct Notes<'f> {
+    file: &'f str,
+    findings: Vec<Finding>,
+}
+
+impl Notes<'_> {
+    fn finding(&self, key: &str, position: Position, reason: Reason) -> Finding {
+        Finding {
+            file: self.file.to_owned(),
+            position: Some(position),
+            key: key.to_owned(),
+            reason,
+        }
+    }
+
+    fn add(&mut self, key: &str, position: Position, reason: Reason) {
+        self.findings.push(self.finding(key, position, reason));
+    }
+
+    fn unsupported(&mut self, key: &str, position: Position, what: &str) {
+        self.add(
+            key,
+            position,
+            Reason::Unsupported {
+                what: what.to_owned(),
+            },
+        );
+    }
+}
+
+fn build_section(notes: &mut Notes<'_>, build: &Build) {
+    if let Some(gpu) = build.gpu.as_ref().filter(|gpu| gpu.value) {
+        notes.unsupported("build.gpu", gpu.position, "a model for a GPU");
+    }
+    for (index, command) in build.run.iter().enumerate() {
+        self::command(
+            notes,
+            &format!("build.run[{index}]"),
+            command.position,
+            &command.command,
+        );
+    }
+    for (index, command) in build.pre_install.iter().enumerate() {
+        self::command(
+            notes,
+            &format!("build.pre_install[{index}]"),
+            command.position,
+            command,
+        );
+    }
+    for (index, package) in build.system_packages.iter().enumerate() {
+        if !is_plain_package(package) {
+            let what = "a system package other than by its plain name";
+            notes.unsupported(
+                &format!("build.system_packages[{index}]"),
+                package.position,
+                what,
+            );
+        }
+    }
+    if let Some(version) = build
+        .sdk_version
+        .as_ref()
+        .filter(|version| version.is_too_old())
+    {
+        let reason = Reason::SdkTooOld {
+            found: version.to_string(),
+        };
+        notes.add("build.sdk_version", version.position, reason);
+    }
+}
+
+fn command(notes: &mut Notes<'_>, key: &str, position: Position, command: &str) {
+    match command.trim() {
+        "" => {}
+        command if command.contains('\n') => notes.add(key, position, Reason::CommandNewline),
+        _ => notes.unsupported(key, position, "a model with build commands"),
+    }
+}
+
+fn incomplete(reference: &Spanned<Reference>) -> Reason {
+    Reason::ReferenceIncomplete {
+        found: reference.text.clone(),
+    }
+}
+
+fn missing(python: &Spanned<PythonVersion>) -> Reason {
+    Reason::PythonUnavailable {
+        found: python.text.clone(),
+        available: PythonVersion::available(),
+    }
+}
+
+/// What a requirement asks for, in words, unless it is a package from an index.
+fn requirement(line: &RequirementLine) -> Option<&'static str> {
+    match line.kind() {
+        RequirementKind::Package => None,
+        RequirementKind::HashedPackage => Some("a requirement with --hash"),
+        RequirementKind::Url => Some("a requirement from a URL"),
+        RequirementKind::Repository => Some("a requirement from a source repository"),
+        RequirementKind::LocalFile => Some("a requirement from a local file or folder"),
+        RequirementKind::Editable => Some("an editable requirement (-e)"),
+        RequirementKind::Include => Some("a requirements file that includes another one (-r, -c)"),
+        RequirementKind::Option => Some("a requirements file with options"),
+        RequirementKind::Variable => Some("a requirement with an environment variable"),
+    }
+}
+
+/// A name by Debian's rules, without version, suite or architecture.
+fn is_plain_package(name: &str) -> bool {
+    name.len() >= 2
+        && name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+        })
+}

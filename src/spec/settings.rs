@@ -1,0 +1,254 @@
+//! What specs say: one file's part ([`Spec`]), and the whole that later stages work with ([`Settings`]).
+
+use std::collections::BTreeMap;
+
+use super::error::{SpecError, SpecReason};
+
+/// What one file says; everything is optional, because a model's file only names what differs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spec {
+    /// A sentence for people.
+    pub description: Option<String>,
+    /// Package sources by name.
+    pub inputs: BTreeMap<String, PartialInput>,
+    /// Packages below every model.
+    pub base: PartialBase,
+    /// How images are cut.
+    pub layers: PartialLayers,
+    /// Whether there are outputs; what they are needs an evaluator.
+    pub has_outputs: bool,
+}
+
+/// A package source as far as one file describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialInput {
+    /// How the source is read.
+    pub kind: Option<InputKind>,
+    /// Where it is.
+    pub url: Option<String>,
+    /// Suites of a Debian archive.
+    pub suites: Option<Vec<String>>,
+    /// Components of a Debian archive.
+    pub components: Option<Vec<String>>,
+    /// Files with the keys that sign a Debian archive.
+    pub keys: Option<Vec<String>>,
+    /// Where the input is written: file, line and column.
+    pub place: (String, u32, u32),
+}
+
+/// The `base` section as far as one file says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartialBase {
+    /// See [`Base::essential`].
+    pub essential: Option<bool>,
+    /// See [`Base::packages`].
+    pub packages: Option<Vec<String>>,
+    /// See [`Base::recommends`].
+    pub recommends: Option<bool>,
+}
+
+/// The `layers` section as far as one file says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartialLayers {
+    /// See [`LayerPolicy::budget`].
+    pub budget: Option<u32>,
+    /// See [`LayerRecipes::tree`].
+    pub tree: Option<String>,
+    /// See [`LayerRecipes::wheel`].
+    pub wheel: Option<String>,
+}
+
+/// How a package source is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// An index of Python packages.
+    Pypi,
+    /// A Debian archive.
+    Debian,
+}
+
+/// Everything that the specs together decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Package sources by name.
+    pub inputs: BTreeMap<String, Input>,
+    /// Packages below every model.
+    pub base: Base,
+    /// How images are cut.
+    pub layers: LayerPolicy,
+}
+
+/// A package source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The name, which URLs in a lock start with: `mirror://NAME/…`.
+    pub name: String,
+    /// How it is read.
+    pub kind: InputKind,
+    /// Where it is; the machine's own settings decide when absent.
+    pub url: Option<String>,
+    /// Suites of a Debian archive, for every release that it has.
+    pub suites: Vec<String>,
+    /// Components of a Debian archive.
+    pub components: Vec<String>,
+    /// Files with the keys that sign a Debian archive, relative to the project; Debian's own keys when empty.
+    pub keys: Vec<String>,
+}
+
+/// Debian packages below every model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// Whether everything that Debian marks as essential is there.
+    pub essential: bool,
+    /// Packages that are there besides.
+    pub packages: Vec<String>,
+    /// Whether recommended packages come along.
+    pub recommends: bool,
+}
+
+/// How an image is cut into layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerPolicy {
+    /// The largest number of layers.
+    pub budget: u32,
+    /// How their bytes are made.
+    pub recipes: LayerRecipes,
+}
+
+/// Identifiers of the recipes that make layer bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerRecipes {
+    /// For layers made of file trees.
+    pub tree: String,
+    /// For layers made of wheels.
+    pub wheel: String,
+}
+
+impl InputKind {
+    /// The kind as a spec writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pypi => "pypi",
+            Self::Debian => "debian",
+        }
+    }
+}
+
+impl Input {
+    /// The suites of one Debian release: `bookworm`, `bookworm-updates`, `bookworm-security`.
+    pub fn suites_of<'i>(&'i self, codename: &'i str) -> impl Iterator<Item = &'i str> {
+        let of_release = move |suite: &&str| match suite.strip_prefix(codename) {
+            Some(rest) => rest.is_empty() || rest.starts_with('-'),
+            None => false,
+        };
+        self.suites.iter().map(String::as_str).filter(of_release)
+    }
+}
+
+impl Spec {
+    /// This spec with another one over it: what that names replaces what stands here, key by key.
+    pub fn extend(mut self, over: Self) -> Self {
+        for (name, input) in over.inputs {
+            match self.inputs.get_mut(&name) {
+                Some(known) => known.extend(input),
+                None => {
+                    self.inputs.insert(name, input);
+                }
+            }
+        }
+        Self {
+            description: over.description.or(self.description),
+            inputs: self.inputs,
+            base: PartialBase {
+                essential: over.base.essential.or(self.base.essential),
+                packages: over.base.packages.or(self.base.packages),
+                recommends: over.base.recommends.or(self.base.recommends),
+            },
+            layers: PartialLayers {
+                budget: over.layers.budget.or(self.layers.budget),
+                tree: over.layers.tree.or(self.layers.tree),
+                wheel: over.layers.wheel.or(self.layers.wheel),
+            },
+            has_outputs: over.has_outputs || self.has_outputs,
+        }
+    }
+
+    /// The whole, if nothing is missing.
+    pub fn settings(self) -> Result<Settings, SpecError> {
+        let inputs = self
+            .inputs
+            .into_iter()
+            .map(|(name, input)| Ok((name.clone(), input.complete(name)?)));
+        Ok(Settings {
+            inputs: inputs.collect::<Result<_, _>>()?,
+            base: Base {
+                essential: set("base.essential", self.base.essential)?,
+                packages: set("base.packages", self.base.packages)?,
+                recommends: set("base.recommends", self.base.recommends)?,
+            },
+            layers: LayerPolicy {
+                budget: set("layers.budget", self.layers.budget)?,
+                recipes: LayerRecipes {
+                    tree: set("layers.recipes.tree", self.layers.tree)?,
+                    wheel: set("layers.recipes.wheel", self.layers.wheel)?,
+                },
+            },
+        })
+    }
+}
+
+impl PartialInput {
+    fn extend(&mut self, over: Self) {
+        self.kind = over.kind.or(self.kind);
+        self.url = over.url.or(self.url.take());
+        self.suites = over.suites.or(self.suites.take());
+        self.components = over.components.or(self.components.take());
+        self.keys = over.keys.or(self.keys.take());
+        self.place = over.place;
+    }
+
+    fn complete(self, name: String) -> Result<Input, SpecError> {
+        let missing = |key: &str| {
+            let (file, line, column) = self.place.clone();
+            let reason = Box::new(SpecReason::Missing {
+                key: format!("inputs.{name}.{key}"),
+            });
+            SpecError {
+                file,
+                line,
+                column,
+                reason,
+            }
+        };
+        let kind = self.kind.ok_or_else(|| missing("type"))?;
+        let (suites, components) = match kind {
+            InputKind::Pypi => (Vec::new(), Vec::new()),
+            InputKind::Debian => (
+                self.suites.clone().ok_or_else(|| missing("suites"))?,
+                self.components
+                    .clone()
+                    .ok_or_else(|| missing("components"))?,
+            ),
+        };
+        Ok(Input {
+            name,
+            kind,
+            url: self.url,
+            suites,
+            components,
+            keys: self.keys.unwrap_or_default(),
+        })
+    }
+}
+
+/// A setting that no file names: only possible when the built-in spec was not extended but replaced.
+fn set<T>(key: &str, value: Option<T>) -> Result<T, SpecError> {
+    value.ok_or_else(|| SpecError {
+        file: super::FILE_NAME.to_owned(),
+        line: 1,
+        column: 1,
+        reason: Box::new(SpecReason::Missing {
+            key: key.to_owned(),
+        }),
+    })
+}
