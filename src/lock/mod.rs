@@ -1,0 +1,163 @@
+//! The lock: every byte an image needs, named before anything is built.
+//!
+//! `cognix.lock` holds one entry per wheel and per Debian package, each with version, SHA-256, size and where it
+//! comes from, as URLs relative to a named input (`mirror://pypi/…`). It also holds the request that was resolved,
+//! so that a changed `cog.yaml` is noticed and the difference can be told.
+//!
+//! Resolving happens here and nowhere else: after the lock, no stage asks an index or the clock. What the image *runs
+//! with* (environment, command, labels) is not locked, because changing it must not need a network.
+
+pub mod debian;
+mod file;
+pub mod platform;
+pub mod python;
+mod request;
+mod resolve;
+mod shared_paths;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+
+use cognix_derivations::Sha256;
+
+pub use file::{FILE_NAME, LockFileError};
+pub use request::{Change, LockRequest};
+pub use resolve::{ResolveContext, ResolveError, resolve};
+pub use shared_paths::Commands;
+
+/// Everything an image is made of apart from the model's own files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// What was asked for; the lock is current exactly when a fresh request equals it.
+    pub request: LockRequest,
+    /// Debian packages and the release files they were chosen from.
+    pub debian: DebianLock,
+    /// Python packages.
+    pub python: PythonLock,
+}
+
+impl Lock {
+    /// The digest of the request, recorded in the file: drift is noticed by comparing one line.
+    pub fn request_digest(&self) -> Sha256 {
+        self.request.digest()
+    }
+
+    /// The bytes to be fetched for an image when nothing is there yet.
+    pub fn download_size(&self) -> u64 {
+        let debs = self.debian.packages.iter().map(|deb| deb.size);
+        let wheels = self.python.packages.iter().map(|wheel| wheel.size);
+        debs.chain(wheels).sum()
+    }
+}
+
+/// The Debian part of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebianLock {
+    /// The verified release files, in the order base suite, updates, security.
+    pub releases: Vec<debian::LockedRelease>,
+    /// One entry per package, sorted by name.
+    pub packages: Vec<LockedDeb>,
+}
+
+/// One Debian package, and the layer group it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedDeb {
+    /// What the resolver chose.
+    pub package: debian::LockedDeb,
+    /// Which layer holds its files.
+    pub group: DebGroup,
+}
+
+impl std::ops::Deref for LockedDeb {
+    type Target = debian::LockedDeb;
+
+    fn deref(&self) -> &Self::Target {
+        &self.package
+    }
+}
+
+/// The layers that Debian packages are grouped in, from the most stable to the least.
+///
+/// A package belongs to the first group whose roots need it, so that asking for one more system package
+/// never moves a file out of the base layer.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum DebGroup {
+    /// What every Debian system has, and the few packages that every model needs.
+    Base,
+    /// The interpreter and what only it needs.
+    Python,
+    /// What the model's `system_packages` asked for, with dependencies.
+    SystemPackages,
+}
+
+impl DebGroup {
+    /// Every group, in layer order.
+    pub const ALL: [Self; 3] = [Self::Base, Self::Python, Self::SystemPackages];
+
+    /// The group's name in layers, plans and the lock.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Python => "python",
+            Self::SystemPackages => "system-packages",
+        }
+    }
+}
+
+/// The Python part of a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonLock {
+    /// Files uploaded after this moment were not considered (RFC 3339, UTC).
+    pub exclude_newer: String,
+    /// One entry per wheel, sorted by normalised name.
+    pub packages: Vec<LockedWheel>,
+}
+
+/// One wheel, and the paths it leaves to another wheel that brings the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedWheel {
+    /// What the resolver chose.
+    pub package: python::LockedWheel,
+    /// Image paths left out of this wheel's layer because an earlier wheel brings them with equal contents.
+    pub omit: Vec<String>,
+}
+
+impl std::ops::Deref for LockedWheel {
+    type Target = python::LockedWheel;
+
+    fn deref(&self) -> &Self::Target {
+        &self.package
+    }
+}
+
+/// How layer bytes are made; recorded, so that an old lock keeps giving old bytes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerRecipes {
+    /// Recipe id for layers made from file trees.
+    pub tree: String,
+    /// Recipe id for layers spliced from wheels.
+    pub wheel: String,
+}
+
+/// Named package sources without their addresses: what a lock may know of an input.
+pub type InputPins = BTreeMap<String, InputPin>;
+
+/// One named package source.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputPin {
+    /// Components to read, for Debian archives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<String>,
+    /// Suites to read, for Debian archives, in order of preference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suites: Vec<String>,
+    /// `pypi` or `debian`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}

@@ -1,0 +1,184 @@
+//! Why no wheels could be chosen.
+
+use std::path::PathBuf;
+
+use crate::mirrors::python_index::PythonIndexError;
+
+/// Why no wheels could be chosen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PythonError {
+    /// A line that is not a requirement, or asks for something other than a package of an index.
+    #[error("cannot use the requirement {line:?}: {reason}")]
+    Requirement {
+        /// The line as given.
+        line: String,
+        /// What is wrong with it, and what to write instead.
+        reason: String,
+    },
+    /// No Python like this can be resolved for.
+    #[error("cannot choose wheels for this Python or platform: {0}")]
+    Target(String),
+    /// A misspelt name, most often, or a package of an index that is not configured here.
+    #[error(
+        "the package index does not know {package} (asked: {indexes}); check the spelling, or set UV_EXTRA_INDEX_URL to the index that has it{report}"
+    )]
+    UnknownPackage {
+        /// The normalised name.
+        package: String,
+        /// The indexes asked, without credentials.
+        indexes: String,
+        /// Empty, or the resolver's own account of what needs it.
+        report: String,
+    },
+    /// A project without releases, or a web page (of a login, perhaps) where a project page should be.
+    #[error(
+        "the page of {package} in the package index lists no files (asked: {indexes}); it has no releases, or the address is not that of a package index"
+    )]
+    NoFiles {
+        /// The normalised name.
+        package: String,
+        /// The indexes asked, without credentials.
+        indexes: String,
+    },
+    /// The package exists, but only as source for what was asked.
+    #[error(
+        "{package} is published as source only (no wheel for {what}), and building from source comes later; ask for a version that has wheels\n{report}"
+    )]
+    SourceOnly {
+        /// Name, and version where only that version has none.
+        package: String,
+        /// The Python and platform.
+        what: String,
+        /// The resolver's own account.
+        report: String,
+    },
+    /// The index does not say when files were uploaded, so that none can be said to be old enough.
+    #[error(
+        "the package index (asked: {indexes}) does not say when the files of {package} were uploaded, so that none can be said to be older than {cutoff}; use an index that does"
+    )]
+    NoUploadTimes {
+        /// The normalised name.
+        package: String,
+        /// The limit.
+        cutoff: String,
+        /// The indexes asked, without credentials.
+        indexes: String,
+    },
+    /// The requirements contradict each other, or nothing fits the image's Python.
+    #[error("the Python requirements cannot be met for {what}\n{report}{hints}")]
+    NoSolution {
+        /// The Python and platform.
+        what: String,
+        /// The resolver's own account.
+        report: String,
+        /// Empty, or a `hint: …` per line.
+        hints: String,
+    },
+    /// Without a digest a file cannot be locked.
+    #[error(
+        "the package index gives no SHA-256 for {filename}, so it cannot be locked; use an index that does"
+    )]
+    NoDigest {
+        /// The file.
+        filename: String,
+    },
+    /// The index or its file server did not answer as one: the network, a proxy, the address or its credentials.
+    #[error(
+        "cannot resolve the Python requirements: {reason}; the package index is {indexes}, set by {origin}"
+    )]
+    Unavailable {
+        /// What went wrong, outermost first.
+        reason: String,
+        /// The indexes asked, without credentials.
+        indexes: String,
+        /// Where the address of the last of them stands.
+        origin: String,
+    },
+    /// A chosen file cannot be looked into.
+    #[error("cannot look into {filename} in the package index: {reason}")]
+    Wheel {
+        /// The file.
+        filename: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A chosen file is there and is not the wheel that the index promises.
+    #[error("{filename} in the package index is not a usable wheel: {reason}")]
+    BadWheel {
+        /// The file.
+        filename: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The network is switched off and the cache does not suffice.
+    #[error(
+        "the network is switched off and the cache does not hold what is needed: {0}; run once without --offline"
+    )]
+    Offline(String),
+    /// The index could not be reached at all.
+    #[error(transparent)]
+    Index(#[from] PythonIndexError),
+    /// A file of ours cannot be read or written.
+    #[error("{path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No thread can be started.
+    #[error("cannot start the resolver's thread")]
+    Thread(#[source] std::io::Error),
+    /// Cancelled by the caller.
+    #[error("cancelled")]
+    Cancelled,
+    /// The resolver broke a promise: a fault of ours or of the library.
+    #[error("the Python resolver failed: {0}")]
+    Internal(String),
+}
+
+/// Who can do something about a [`PythonError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PythonErrorKind {
+    /// The author of the requirements.
+    Request,
+    /// Whoever runs the index or the network.
+    Unavailable,
+    /// Whoever set up this machine's indexes and certificates.
+    Configuration,
+    /// This machine's disk.
+    Disk,
+    /// Nobody: it was asked for.
+    Cancelled,
+    /// The authors of this program.
+    Internal,
+}
+
+impl PythonError {
+    /// Who can do something about it.
+    pub fn kind(&self) -> PythonErrorKind {
+        match self {
+            Self::Requirement { .. }
+            | Self::Target(_)
+            | Self::UnknownPackage { .. }
+            | Self::SourceOnly { .. }
+            | Self::NoUploadTimes { .. }
+            | Self::NoSolution { .. } => PythonErrorKind::Request,
+            Self::NoDigest { .. }
+            | Self::NoFiles { .. }
+            | Self::Unavailable { .. }
+            | Self::Wheel { .. }
+            | Self::BadWheel { .. }
+            | Self::Offline(_) => PythonErrorKind::Unavailable,
+            Self::Index(error) => match error {
+                PythonIndexError::Cache { .. } => PythonErrorKind::Disk,
+                PythonIndexError::Setup(_) => PythonErrorKind::Configuration,
+                _ => PythonErrorKind::Unavailable,
+            },
+            Self::Io { .. } => PythonErrorKind::Disk,
+            Self::Thread(_) | Self::Internal(_) => PythonErrorKind::Internal,
+            Self::Cancelled => PythonErrorKind::Cancelled,
+        }
+    }
+}

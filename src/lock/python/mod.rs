@@ -1,0 +1,189 @@
+//! Chooses the wheels of an image.
+//!
+//! uv's resolver runs here as a library, for the *image's* Python and C library, never the host's: no Python is
+//! needed or looked at, no environment of the host reaches the answer. Only wheels are considered; a package that
+//! exists as source alone is named as such. What comes out says nothing about where it came from, so the answer is
+//! the same behind every mirror.
+//!
+//! ```text
+//! requirements ─ requirements ─▶ solve ─▶ chosen wheels ─ contents ─▶ sizes and RECORDs ─▶ PythonLock
+//!                    target ─────▲  │
+//!                                   └─ failure ─ diagnose ─▶ PythonError
+//! ```
+//!
+//! No type of the library leaves this room. Its crates change with every release, so `solve` and what it uses are
+//! the only places to touch for a newer one.
+
+mod contents;
+mod diagnose;
+mod error;
+mod requirements;
+mod solve;
+mod target;
+mod wheels_only;
+
+#[cfg(all(test, feature = "network-tests"))]
+mod live_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cognix_derivations::Sha256;
+use tokio_util::sync::CancellationToken;
+
+pub use error::{PythonError, PythonErrorKind};
+pub use requirements::{Cutoff, CutoffError};
+
+use crate::mirrors::pip_settings::PackageIndexes;
+
+/// The name under which a lock refers to the Python package index.
+pub const INDEX_NAME: &str = "pypi";
+
+/// What to choose wheels for.
+#[derive(Debug, Clone)]
+pub struct PythonRequest {
+    /// PEP 508 requirements, a line each; empty lines and `#` comments are allowed.
+    pub requirements: Vec<String>,
+    /// Versions that must hold where a package is chosen anyway; lines as above.
+    pub constraints: Vec<String>,
+    /// Major, minor and patch of the image's Python. Markers such as `python_full_version < "3.11.3"` look at all three.
+    pub python: (u8, u8, u8),
+    /// Major and minor of the image's C library: wheels up to this `manylinux` level fit.
+    pub glibc: (u16, u16),
+    /// Where to ask.
+    pub indexes: PackageIndexes,
+    /// Files uploaded at this moment or later are not considered.
+    pub exclude_newer: Option<Cutoff>,
+    /// What an existing lock holds: kept wherever the requirements still allow it.
+    pub preferences: Vec<Preference>,
+    /// Where index pages and metadata are kept between runs.
+    pub cache_dir: PathBuf,
+    /// Ask nothing; answer from the cache or fail.
+    pub offline: bool,
+    /// Ends the work early.
+    pub cancel: CancellationToken,
+}
+
+/// A version to keep if it still fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preference {
+    /// The package, in any spelling.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// The chosen wheels and what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonLock {
+    /// One wheel per package, sorted by name.
+    pub wheels: Vec<LockedWheel>,
+    /// The packages that the requirements name themselves and that their markers let in, sorted.
+    pub roots: Vec<String>,
+    /// What each wheel says about its contents, by package name.
+    ///
+    /// Not verified against the wheel's digest: good for deciding what to check again when the wheel is there.
+    pub contents: BTreeMap<String, WheelContents>,
+    /// Things that are allowed and still worth a word, such as an extra that a package does not have.
+    pub warnings: Vec<String>,
+}
+
+/// One wheel, without any hint of the machine or the index that it was found with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedWheel {
+    /// The package's normalised name.
+    pub name: String,
+    /// Its version, normalised.
+    pub version: String,
+    /// The file's name as the index spells it.
+    pub filename: String,
+    /// The digest of the file.
+    pub sha256: Sha256,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Packages of the same lock that this one needs on the image's platform; sorted, each once.
+    pub requires: Vec<String>,
+    /// Which package index knows the file: [`INDEX_NAME`].
+    pub index: String,
+    /// Whether the release was withdrawn; chosen only because it is pinned or was locked before.
+    pub yanked: bool,
+}
+
+/// What decides which paths a wheel brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WheelContents {
+    /// What RECORD lists, in its order.
+    pub record: Vec<RecordEntry>,
+    /// The text of `entry_points.txt`, empty when there is none.
+    pub entry_points: String,
+}
+
+/// One line of a wheel's RECORD.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RecordEntry {
+    /// The path as RECORD spells it, relative to site-packages.
+    pub path: String,
+    /// The digest of the contents, unless RECORD has none or one of another kind.
+    pub sha256: Option<Sha256>,
+    /// The size of the contents, unless RECORD leaves it out.
+    pub size: Option<u64>,
+}
+
+/// Chooses one wheel for every package that the requirements lead to, and looks into each.
+///
+/// Needs a tokio runtime with time and I/O. Dropping the future ends the work as cancelling does.
+pub async fn resolve(request: &PythonRequest) -> Result<PythonLock, PythonError> {
+    let parsed = requirements::parse(request)?;
+    let target = target::Target::new(request.python, request.glibc)?;
+    let request = request.clone();
+    on_own_thread(request.cancel.clone(), async move || {
+        let connection = solve::connect(&request).await?;
+        let chosen = solve::solve(&connection, &parsed, &target, &request).await?;
+        let found = contents::look_into(&connection, &chosen.wheels, &request.cache_dir).await?;
+        let mut lock = PythonLock {
+            wheels: Vec::with_capacity(chosen.wheels.len()),
+            roots: chosen.roots,
+            contents: BTreeMap::new(),
+            warnings: chosen.warnings,
+        };
+        for (wheel, contents) in chosen.wheels.into_iter().zip(found) {
+            lock.contents.insert(wheel.name.clone(), contents.contents);
+            lock.wheels.push(wheel.into_locked(contents.size));
+        }
+        Ok(lock)
+    })
+    .await
+}
+
+/// Runs a future that must stay on one thread, and whose calls nest deeply, for callers that need neither to hold.
+async fn on_own_thread<T: Send + 'static>(
+    cancel: CancellationToken,
+    work: impl AsyncFnOnce() -> Result<T, PythonError> + Send + 'static,
+) -> Result<T, PythonError> {
+    const STACK: usize = 8 << 20;
+    let runtime = tokio::runtime::Handle::current();
+    let (mut give, take) = tokio::sync::oneshot::channel();
+    let body = move || {
+        let result = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(PythonError::Cancelled),
+                () = give.closed() => Err(PythonError::Cancelled),
+                result = work() => result,
+            }
+        });
+        // Nobody is left to be told when the caller has dropped its end.
+        drop(give.send(result));
+    };
+    std::thread::Builder::new()
+        .name("python-resolver".to_owned())
+        .stack_size(STACK)
+        .spawn(body)
+        .map_err(PythonError::Thread)?;
+    take.await.map_err(|_| {
+        PythonError::Internal("the resolver's thread ended without an answer".to_owned())
+    })?
+}

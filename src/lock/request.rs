@@ -1,0 +1,165 @@
+//! What a lock answers: the part of a model's configuration that decides which packages are chosen.
+
+use std::collections::BTreeSet;
+
+use cognix_derivations::Sha256;
+use serde::{Deserialize, Serialize};
+
+use super::{InputPins, LayerRecipes};
+
+/// The question whose answer is a lock.
+///
+/// Only what can change the answer stands here. Two equal requests are answered by the same lock, so a lock is
+/// current exactly when the request made from today's files equals the one it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockRequest {
+    /// Debian packages below every model, apart from the interpreter, sorted.
+    pub base: Vec<String>,
+    /// Whether everything that Debian marks as essential is there.
+    pub essential: bool,
+    /// The package sources by name, without addresses.
+    pub inputs: InputPins,
+    /// Python as `major.minor`.
+    pub python: String,
+    /// How layers are made.
+    pub recipes: LayerRecipes,
+    /// The model's Python requirements, a line each, in the order of the file.
+    pub requirements: Vec<String>,
+    /// The requirement that brings the Cog SDK.
+    pub sdk: String,
+    /// The model's Debian packages, sorted.
+    #[serde(rename = "systemPackages")]
+    pub system_packages: Vec<String>,
+}
+
+/// One difference between what a lock answers and what is asked now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Asked for now, not in the lock.
+    Added(String),
+    /// In the lock, no longer asked for.
+    Removed(String),
+    /// The same thing with another value.
+    Changed {
+        /// What it is.
+        what: String,
+        /// The lock's value.
+        from: String,
+        /// The value asked for now.
+        to: String,
+    },
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Added(what) => write!(formatter, "added {what}"),
+            Self::Removed(what) => write!(formatter, "removed {what}"),
+            Self::Changed { what, from, to } => write!(formatter, "{what} was {from}, is {to}"),
+        }
+    }
+}
+
+impl LockRequest {
+    /// The digest of the request's canonical text.
+    pub fn digest(&self) -> Sha256 {
+        let text = serde_json::to_vec(self).expect("a request of strings and lists is always JSON");
+        Sha256::of(&text)
+    }
+
+    /// What differs between the request of a lock (`self`) and the one asked now.
+    pub fn changes(&self, now: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let scalars = [
+            ("python_version", &self.python, &now.python),
+            ("the Cog SDK", &self.sdk, &now.sdk),
+            (
+                "the tree layer recipe",
+                &self.recipes.tree,
+                &now.recipes.tree,
+            ),
+            (
+                "the wheel layer recipe",
+                &self.recipes.wheel,
+                &now.recipes.wheel,
+            ),
+        ];
+        for (what, from, to) in scalars {
+            if from != to {
+                changes.push(changed(what, from.clone(), to.clone()));
+            }
+        }
+        if self.essential != now.essential {
+            let (from, to) = (self.essential.to_string(), now.essential.to_string());
+            changes.push(changed("base.essential", from, to));
+        }
+        list_changes("base package", &self.base, &now.base, &mut changes);
+        list_changes(
+            "requirement",
+            &self.requirements,
+            &now.requirements,
+            &mut changes,
+        );
+        list_changes(
+            "system package",
+            &self.system_packages,
+            &now.system_packages,
+            &mut changes,
+        );
+        self.input_changes(now, &mut changes);
+        changes
+    }
+
+    fn input_changes(&self, now: &Self, changes: &mut Vec<Change>) {
+        let names = |pins: &InputPins| pins.keys().cloned().collect::<Vec<_>>();
+        list_changes("input", &names(&self.inputs), &names(&now.inputs), changes);
+        for (name, old) in &self.inputs {
+            let Some(new) = now.inputs.get(name) else {
+                continue;
+            };
+            let kinds = (vec![old.kind.clone()], vec![new.kind.clone()]);
+            let mut values = vec![
+                ("type", &kinds.0, &kinds.1),
+                ("components", &old.components, &new.components),
+            ];
+            // The suites follow from Python, and its change was told.
+            if self.python == now.python {
+                values.push(("suites", &old.suites, &new.suites));
+            }
+            for (what, from, to) in values {
+                if from != to {
+                    let what = format!("{what} of {name}");
+                    changes.push(changed(&what, from.join(", "), to.join(", ")));
+                }
+            }
+        }
+    }
+}
+
+fn changed(what: &str, from: String, to: String) -> Change {
+    Change::Changed {
+        what: what.to_owned(),
+        from,
+        to,
+    }
+}
+
+fn list_changes(what: &'static str, old: &[String], new: &[String], changes: &mut Vec<Change>) {
+    let before: BTreeSet<_> = old.iter().collect();
+    let after: BTreeSet<_> = new.iter().collect();
+    changes.extend(
+        after
+            .difference(&before)
+            .map(|line| Change::Added(format!("{what} {line}"))),
+    );
+    changes.extend(
+        before
+            .difference(&after)
+            .map(|line| Change::Removed(format!("{what} {line}"))),
+    );
+    if before == after && old != new {
+        let what = format!("order of {what}s");
+        changes.push(changed(&what, old.join(", "), new.join(", ")));
+    }
+}

@@ -1,0 +1,247 @@
+//! The door of the room: a request becomes a lock.
+//!
+//! Debian packages first, because the interpreter's exact version decides about markers of Python packages; then wheels;
+//! then which layer each `.deb` belongs to and which paths wheels share.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cognix_store::CancellationToken;
+
+use super::debian::{
+    self, DebianContext, DebianError, DebianRequest, HttpArchive, IndexCache, Request, SuiteSource,
+    TrustedKeys,
+};
+use super::platform::{ARCHITECTURE, Platform};
+use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
+use super::shared_paths::{Commands, PathConflict, omitted_paths};
+use super::{DebGroup, DebianLock, Lock, LockRequest, LockedDeb, LockedWheel, PythonLock};
+use crate::mirrors::{Mirrors, MirrorsError};
+
+/// What resolving needs beside the request.
+pub struct ResolveContext<'a> {
+    /// Where to ask.
+    pub mirrors: &'a Mirrors,
+    /// What the image's Python implies.
+    pub platform: Platform,
+    /// Python packages uploaded later are left out.
+    pub cutoff: Cutoff,
+    /// Keys that a Debian archive of the model's own may be signed with, beside Debian's.
+    pub keys: Vec<Vec<u8>>,
+    /// A lock whose choices are kept where they still fit.
+    pub previous: Option<Lock>,
+    /// Which commands installing makes of a wheel's entry points.
+    pub commands: &'a Commands<'a>,
+    /// Ends the work early.
+    pub cancel: CancellationToken,
+}
+
+/// Why no lock can be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// It is not known where a package source is.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorsError),
+    /// Debian packages.
+    #[error(transparent)]
+    Debian(#[from] DebianError),
+    /// No connection can be set up; most likely SSL_CERT_FILE, SSL_CERT_DIR or a proxy variable is wrong.
+    #[error("cannot set up the connection to the Debian archive")]
+    Client(#[source] debian::ArchiveError),
+    /// Python packages.
+    #[error(transparent)]
+    Python(#[from] PythonError),
+    /// Two wheels that cannot stand in one image.
+    #[error(transparent)]
+    Conflict(#[from] PathConflict),
+    /// The interpreter's package has a version that says no Python version.
+    #[error("{package} has the version {version}, which does not begin like 3.11.2")]
+    Interpreter {
+        /// The package.
+        package: String,
+        /// Its version.
+        version: String,
+    },
+}
+
+/// Chooses exact versions of everything that a request asks for.
+pub async fn resolve(
+    request: &LockRequest,
+    context: ResolveContext<'_>,
+) -> Result<Lock, ResolveError> {
+    let platform = context.platform;
+    let interpreter = format!("python{}", platform.python);
+    let debian = resolve_debian(request, &interpreter, &context).await?;
+    let patch = patch_version(&debian, &interpreter)?;
+    let preferences = context
+        .previous
+        .iter()
+        .flat_map(|lock| &lock.python.packages);
+    let mut requirements = request.requirements.clone();
+    requirements.push(request.sdk.clone());
+    let python = python::resolve(&PythonRequest {
+        requirements,
+        constraints: Vec::new(),
+        python: (platform.python.major, platform.python.minor, patch),
+        glibc: platform.glibc,
+        indexes: context.mirrors.python_indexes()?,
+        exclude_newer: Some(context.cutoff),
+        preferences: preferences
+            .map(|wheel| Preference {
+                name: wheel.name.clone(),
+                version: wheel.version.clone(),
+            })
+            .collect(),
+        cache_dir: context.mirrors.python_cache(),
+        offline: context.mirrors.offline(),
+        cancel: context.cancel.clone(),
+    })
+    .await?;
+    let mut omitted = omitted_paths(&python.contents, platform.python, context.commands)?;
+    let wheels = python.wheels.into_iter().map(|package| {
+        let omit = omitted.remove(&package.name).unwrap_or_default();
+        LockedWheel { package, omit }
+    });
+    Ok(Lock {
+        request: request.clone(),
+        python: PythonLock {
+            exclude_newer: context.cutoff.to_string(),
+            packages: wheels.collect(),
+        },
+        debian: grouped(debian, request, &interpreter),
+    })
+}
+
+async fn resolve_debian(
+    request: &LockRequest,
+    interpreter: &str,
+    context: &ResolveContext<'_>,
+) -> Result<debian::DebianLock, ResolveError> {
+    let named = request
+        .base
+        .iter()
+        .chain([&interpreter.to_owned()])
+        .chain(&request.system_packages)
+        .cloned()
+        .collect::<Vec<_>>();
+    let inputs = request
+        .inputs
+        .iter()
+        .filter(|(_, pin)| pin.kind == "debian");
+    let sources = inputs.clone().flat_map(|(name, pin)| {
+        pin.suites.iter().map(|suite| SuiteSource {
+            input: name.clone(),
+            suite: suite.clone(),
+            pinned: None,
+        })
+    });
+    let components = inputs
+        .clone()
+        .flat_map(|(_, pin)| pin.components.iter().cloned())
+        .collect::<BTreeSet<_>>();
+    let wanted = DebianRequest {
+        sources: sources.collect(),
+        architecture: ARCHITECTURE.to_owned(),
+        components: components.into_iter().collect(),
+        packages: named.iter().map(|name| Request::newest(name)).collect(),
+        include_essential: request.essential,
+    };
+    let keys = TrustedKeys::debian().with(&context.keys)?;
+    let client = HttpArchive::client().map_err(ResolveError::Client)?;
+    let archive = HttpArchive::new(client, context.mirrors.debian_sources()?.bases().clone());
+    let cache = IndexCache::new(&context.mirrors.cache().join("debian"));
+    let debian_context = DebianContext {
+        archive: &archive,
+        keys: &keys,
+        cache: &cache,
+        now: now(),
+        offline: context.mirrors.offline(),
+    };
+    tokio::select! {
+        () = context.cancel.cancelled() => Err(DebianError::Interrupted.into()),
+        result = debian::resolve(&wanted, &debian_context) => Ok(result?),
+    }
+}
+
+/// Seconds since 1970. Only the expiry of release files is held against it; nothing of it is recorded.
+fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The third number of the interpreter's version: `3.11.2-6+deb12u8` has 2.
+fn patch_version(debian: &debian::DebianLock, interpreter: &str) -> Result<u8, ResolveError> {
+    let package = debian
+        .packages
+        .iter()
+        .find(|package| package.name == interpreter);
+    let version = package.map_or("", |package| package.version.as_str());
+    let digits = version.split('.').nth(2).map(|rest| {
+        rest.split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap_or("")
+    });
+    let patch = digits.and_then(|digits| digits.parse().ok());
+    patch.ok_or_else(|| ResolveError::Interpreter {
+        package: interpreter.to_owned(),
+        version: version.to_owned(),
+    })
+}
+
+/// Gives each package the first group whose roots need it.
+pub(super) fn grouped(
+    debian: debian::DebianLock,
+    request: &LockRequest,
+    interpreter: &str,
+) -> DebianLock {
+    let edges: BTreeMap<&str, &[String]> = debian
+        .packages
+        .iter()
+        .map(|package| (package.name.as_str(), package.depends.as_slice()))
+        .collect();
+    let base = reachable(
+        &edges,
+        debian
+            .essential
+            .iter()
+            .chain(&request.base)
+            .map(String::as_str),
+    );
+    let python = reachable(&edges, [interpreter]);
+    let group_of = |name: &str| match name {
+        name if base.contains(name) => DebGroup::Base,
+        name if python.contains(name) => DebGroup::Python,
+        _ => DebGroup::SystemPackages,
+    };
+    let groups: Vec<DebGroup> = debian
+        .packages
+        .iter()
+        .map(|package| group_of(&package.name))
+        .collect();
+    let packages = debian
+        .packages
+        .into_iter()
+        .zip(groups)
+        .map(|(package, group)| LockedDeb { package, group });
+    DebianLock {
+        releases: debian.releases,
+        packages: packages.collect(),
+    }
+}
+
+fn reachable<'a>(
+    edges: &BTreeMap<&'a str, &'a [String]>,
+    roots: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<&'a str> {
+    let mut pending: Vec<&str> = roots.into_iter().collect();
+    let mut found = BTreeSet::new();
+    while let Some(name) = pending.pop() {
+        if let Some(depends) = edges.get(name)
+            && found.insert(name)
+        {
+            pending.extend(depends.iter().map(String::as_str));
+        }
+    }
+    found
+}

@@ -1,0 +1,231 @@
+use cognix_derivations::Sha256;
+
+use super::*;
+
+/// A small lock that has one of everything.
+pub(crate) fn example() -> Lock {
+    let request = LockRequest {
+        base: vec!["tini".to_owned()],
+        essential: true,
+        inputs: InputPins::from([
+            (
+                "debian".to_owned(),
+                InputPin {
+                    components: vec!["main".to_owned()],
+                    suites: vec!["bookworm".to_owned()],
+                    kind: "debian".to_owned(),
+                },
+            ),
+            (
+                "pypi".to_owned(),
+                InputPin {
+                    components: Vec::new(),
+                    suites: Vec::new(),
+                    kind: "pypi".to_owned(),
+                },
+            ),
+        ]),
+        python: "3.11".to_owned(),
+        recipes: LayerRecipes {
+            tree: "gzip-libdeflate-1.26-6-1m".to_owned(),
+            wheel: "gzip-wheel-splice-1".to_owned(),
+        },
+        requirements: vec!["alpha>=1".to_owned()],
+        sdk: "cog>=0.16.0".to_owned(),
+        system_packages: Vec::new(),
+    };
+    Lock {
+        request,
+        debian: DebianLock {
+            releases: vec![debian::LockedRelease {
+                input: "debian".to_owned(),
+                suite: "bookworm".to_owned(),
+                in_release_sha256: Sha256::of(b"InRelease"),
+                date: "2025-11-01T00:00:00Z".to_owned(),
+            }],
+            packages: vec![
+                deb("libc6", "2.36-9", &[], DebGroup::Base),
+                deb("python3.11", "1:3.11.2", &["libc6"], DebGroup::Python),
+            ],
+        },
+        python: PythonLock {
+            exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
+            packages: vec![
+                wheel("alpha", "1.0", &["beta"], &[]),
+                wheel(
+                    "beta",
+                    "2.0+local",
+                    &[],
+                    &["venv/lib/python3.11/site-packages/shared.py"],
+                ),
+            ],
+        },
+    }
+}
+
+fn deb(name: &str, version: &str, depends: &[&str], group: DebGroup) -> LockedDeb {
+    let package = debian::LockedDeb {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: "amd64".to_owned(),
+        input: "debian".to_owned(),
+        path: format!("pool/main/{name}.deb"),
+        size: 1234,
+        sha256: Sha256::of(name.as_bytes()),
+        depends: depends.iter().map(|name| (*name).to_owned()).collect(),
+        requested: group == DebGroup::Python,
+    };
+    LockedDeb { package, group }
+}
+
+fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str]) -> LockedWheel {
+    let package = python::LockedWheel {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        filename: format!("{name}-{version}-py3-none-any.whl"),
+        sha256: Sha256::of(name.as_bytes()),
+        size: 5678,
+        requires: requires.iter().map(|name| (*name).to_owned()).collect(),
+        index: "pypi".to_owned(),
+        yanked: false,
+    };
+    LockedWheel {
+        package,
+        omit: omit.iter().map(|path| (*path).to_owned()).collect(),
+    }
+}
+
+/// The message of a text that must be refused.
+fn refused(text: &str) -> String {
+    Lock::parse(text).expect_err("refused").to_string()
+}
+
+#[test]
+fn lock_2_writing_a_parsed_lock_gives_the_same_bytes() {
+    let text = example().to_text();
+    let parsed = Lock::parse(&text).expect("our own text");
+    assert_eq!(parsed, example());
+    assert_eq!(parsed.to_text(), text);
+    assert!(text.ends_with("}\n"));
+}
+
+#[test]
+fn lock_1_a_newer_version_is_named_before_anything_else() {
+    let newer = "{\"version\": 2, \"surprise\": true}";
+    assert_eq!(
+        refused(newer),
+        "cognix.lock: has format version 2, this cognix reads version 1; use a newer cognix"
+    );
+}
+
+#[test]
+fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
+    let text = example().to_text();
+    let cases = [
+        ("\"releases\"", "\"relaeses\"", "unknown field `relaeses`"),
+        (
+            "\"name\": \"beta\"",
+            "\"name\": \"alpha\"",
+            "alpha stands twice or out of order",
+        ),
+        (
+            "\"libc6\"\n",
+            "\"libc7\"\n",
+            "python3.11 needs libc7, which is not in the lock",
+        ),
+        (
+            "alpha>=1",
+            "alpha>=2",
+            "the digest does not fit the request",
+        ),
+        (
+            "mirror://pypi/alpha/",
+            "mirror://pypi/../alpha/",
+            "is not of the form mirror://INPUT/PATH",
+        ),
+        (
+            "mirror://pypi/alpha/",
+            "mirror://pypi/gamma/",
+            "is not below its name",
+        ),
+        ("      \"requires\": [],\n", "", "missing field `requires`"),
+    ];
+    for (from, to, expected) in cases {
+        assert!(text.contains(from), "{from}");
+        let message = refused(&text.replacen(from, to, 1));
+        assert!(message.contains(expected), "{from} -> {to}: {message}");
+        assert!(message.starts_with("cognix.lock:"), "{message}");
+    }
+}
+
+#[test]
+fn lock_1_merge_markers_are_named() {
+    let text = example()
+        .to_text()
+        .replacen("\n  \"debian\"", "\n<<<<<<< ours\n  \"debian\"", 1);
+    assert!(
+        refused(&text).contains("merge conflict marker"),
+        "{}",
+        refused(&text)
+    );
+}
+
+#[test]
+fn changes_say_what_differs() {
+    let locked = example().request;
+    let mut now = locked.clone();
+    now.requirements.push("gamma".to_owned());
+    now.python = "3.13".to_owned();
+    now.base.clear();
+    let changes: Vec<String> = locked
+        .changes(&now)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "python_version was 3.11, is 3.13",
+            "removed base package tini",
+            "added requirement gamma"
+        ]
+    );
+    assert_eq!(locked.changes(&locked), []);
+}
+
+#[test]
+fn a_package_is_in_the_first_group_that_needs_it() {
+    let package = |name: &str, depends: &[&str]| deb(name, "1", depends, DebGroup::Base).package;
+    let debian = debian::DebianLock {
+        releases: Vec::new(),
+        packages: vec![
+            package("bash", &["libc6"]),
+            package("libc6", &[]),
+            package("libexpat1", &["libc6"]),
+            package("libsl", &["bash"]),
+            package("python3.11", &["libexpat1"]),
+            package("sl", &["libexpat1", "libsl"]),
+            package("tini", &[]),
+        ],
+        essential: vec!["bash".to_owned()],
+    };
+    let locked = resolve::grouped(debian, &example().request, "python3.11");
+    let groups: Vec<_> = locked
+        .packages
+        .iter()
+        .map(|deb| (deb.name.as_str(), deb.group))
+        .collect();
+    let (base, python, system) = (DebGroup::Base, DebGroup::Python, DebGroup::SystemPackages);
+    assert_eq!(
+        groups,
+        [
+            ("bash", base),
+            ("libc6", base),
+            ("libexpat1", python),
+            ("libsl", system),
+            ("python3.11", python),
+            ("sl", system),
+            ("tini", base)
+        ]
+    );
+}
