@@ -1,0 +1,26 @@
+//! What the versioned builtin derivations do, one file or folder each.
+//!
+//! A builtin is a rule with a number: the same derivation has the same output whichever cognix realises it, so a rule
+//! that changes gets a new number and the old code stays. The store runs them and knows only its `Builder` trait.
+
+pub mod deb;
+pub mod image;
+pub mod layer;
+pub mod source;
+pub mod system;
+pub mod venv;
+pub mod wheel;
+
+use cognix_store::Builders;
+
+/// Every builtin.
+pub fn all() -> Builders {
+    Builders::new()
+        .with(deb::DebBuilder)
+        .with(image::ImageBuilder)
+        .with(layer::TreeLayerBuilder)
+        .with(layer::WheelLayerBuilder)
+        .with(system::SystemBuilder)
+        .with(venv::VenvBuilder)
+        .with(wheel::WheelBuilder)
+}

@@ -1,0 +1,96 @@
+//! What the image runs with: the Cog SDK as a requirement, environment, command and port as Cog sets them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The oldest SDK that an image may have, as in Cog.
+pub const MINIMUM_SDK: &str = "0.16.0";
+
+/// Programs of the virtual environment first, then the places of every Debian system.
+const PATH: &str = "/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where the CUDA driver's libraries appear when a container gets a GPU. Cog starts the list with an empty entry,
+/// which means the working directory; that entry is left out here.
+const LIBRARY_PATH: &str =
+    "/usr/lib/x86_64-linux-gnu:/usr/local/nvidia/lib64:/usr/local/nvidia/bin";
+
+/// The part of an image's configuration that does not come from its layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runtime {
+    /// The command's words.
+    pub cmd: Vec<String>,
+    /// The program that runs the command.
+    pub entrypoint: Vec<String>,
+    /// Environment variables in order.
+    pub env: Vec<(String, String)>,
+    /// Labels by name.
+    pub labels: BTreeMap<String, String>,
+    /// TCP ports that the command listens on.
+    pub ports: Vec<u16>,
+    /// The working directory.
+    #[serde(rename = "workingDir")]
+    pub working_dir: String,
+}
+
+/// What a model decides about its run time.
+#[derive(Debug, Clone, Default)]
+pub struct ModelSettings {
+    /// `file.py:Name` of the runner.
+    pub predict: Option<String>,
+    /// `file.py:Name` of the trainer.
+    pub train: Option<String>,
+    /// How many predictions may run at once.
+    pub max_concurrency: Option<u32>,
+    /// The model's own variables, in order.
+    pub environment: Vec<(String, String)>,
+}
+
+/// The requirement that brings the SDK and, as its dependency, the runtime.
+pub fn sdk_requirement(sdk_version: Option<&str>) -> String {
+    sdk_version.map_or_else(
+        || format!("cog>={MINIMUM_SDK}"),
+        |version| format!("cog=={version}"),
+    )
+}
+
+/// What an image of this model runs with.
+pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Runtime {
+    let fixed = [
+        ("PATH", PATH),
+        ("LANG", "C.UTF-8"),
+        ("DEBIAN_FRONTEND", "noninteractive"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("LD_LIBRARY_PATH", LIBRARY_PATH),
+        ("NVIDIA_DRIVER_CAPABILITIES", "all"),
+    ];
+    let mut env: Vec<_> = fixed
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let concurrency = settings.max_concurrency.map(|max| max.to_string());
+    let model = [
+        ("COG_PREDICT_TYPE_STUB", settings.predict.as_ref()),
+        ("COG_TRAIN_TYPE_STUB", settings.train.as_ref()),
+        ("COG_MAX_CONCURRENCY", concurrency.as_ref()),
+    ];
+    env.extend(
+        model
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.clone()))),
+    );
+    // A model's variable replaces an image's of the same name: two entries would leave the choice to the runtime.
+    env.retain(|(name, _)| settings.environment.iter().all(|(own, _)| own != name));
+    env.extend(settings.environment.iter().cloned());
+    Runtime {
+        cmd: ["python", "-m", "cog.server.http"]
+            .map(str::to_owned)
+            .to_vec(),
+        entrypoint: ["/sbin/tini", "--"].map(str::to_owned).to_vec(),
+        env,
+        labels,
+        ports: vec![5000],
+        working_dir: "/src".to_owned(),
+    }
+}

@@ -1,0 +1,37 @@
+//! One file from a mirror, verified.
+//!
+//! The attributes are those of Nix's own `<nix/fetchurl.nix>`, in the same spelling, and `size`: the lock promises it, so
+//! a file of another size is refused before all of it has arrived. A real Nix ignores that attribute.
+
+use cognix_derivations::{ContentAddress, Derivation, Sha256, StorePath, StorePathName};
+
+use super::{Instantiation, RecipeError};
+
+/// The variables that Nix's fetchurl lets through; cognix records them and does not depend on them.
+const IMPURE_VARIABLES: &str = "http_proxy https_proxy ftp_proxy all_proxy no_proxy";
+
+/// Adds the fetch of one file. The name is made fit for a store path where it is not.
+pub(super) fn fetch(
+    builder: &mut Instantiation,
+    file_name: &str,
+    url: &str,
+    sha256: Sha256,
+    size: u64,
+) -> Result<StorePath, RecipeError> {
+    let name = StorePathName::sanitized(file_name);
+    let derivation = Derivation::builder(name.as_str())
+        .fixed_output(ContentAddress::Flat(sha256.into()))
+        .system("builtin")
+        .builder("builtin:fetchurl")
+        .env("executable", "")
+        .env("impureEnvVars", IMPURE_VARIABLES)
+        .env("preferLocalBuild", "1")
+        .env("size", size.to_string())
+        .env("unpack", "")
+        .env("url", url)
+        .env("urls", url)
+        .build();
+    let path = builder.add(file_name, derivation)?;
+    builder.downloads.insert(path.clone(), size);
+    Ok(path)
+}

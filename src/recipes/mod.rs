@@ -1,0 +1,229 @@
+//! From the lock to derivations: one file per kind of thing an image is made of.
+//!
+//! Pure. Versions come from the lock, the model's files as one store path; nothing is fetched, built or looked up.
+//! Every recipe returns derivations whose builders are versioned builtins, so the same lock gives the same `.drv`
+//! whichever cognix made it.
+//!
+//! ```text
+//! .deb  ─fetch─▶ deb ─┬──────────────────────▶ layer (per group) ─┐
+//!                     └─▶ system configuration ─▶ layer ──────────┤
+//! wheel ─fetch─▶ layer (described from the wheel file) ───────────┼─▶ image
+//!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
+//!             virtual environment ─▶ layer ───────────────────────┤
+//!             source (a store path) ─▶ layer ─────────────────────┘
+//! ```
+//!
+//! The tree of an installed wheel ([`wheel_tree`]) is a derivation too, for those who need files rather than layers; an
+//! image depends on it only where small wheels share a layer, because there are more wheels than layers.
+
+pub mod cog_runtime;
+mod fetch;
+mod image;
+pub mod labels;
+mod python_packages;
+mod source;
+mod system_packages;
+#[cfg(test)]
+mod tests;
+mod wheel_groups;
+
+use std::collections::BTreeMap;
+
+use cognix_derivations::{
+    Derivation, DerivationError, DerivationGraph, GraphError, StorePath, downstream_placeholder,
+};
+use serde::Serialize;
+
+use crate::lock::Lock;
+use crate::lock::platform::{Platform, PythonVersion};
+
+pub use cog_runtime::Runtime;
+pub use python_packages::wheel_tree;
+
+/// Why a lock cannot become derivations.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// A name or value that no derivation can hold.
+    #[error("{subject} cannot be a derivation")]
+    Derivation {
+        /// The lock entry or part of the image.
+        subject: String,
+        /// What the format refuses.
+        source: DerivationError,
+    },
+    /// Two parts of an image that need each other, or one that does not exist.
+    #[error("{subject} does not fit into the graph")]
+    Graph {
+        /// The lock entry or part of the image.
+        subject: String,
+        /// What does not fit.
+        source: GraphError,
+    },
+    /// The lock was written for a Python that this cognix does not know.
+    #[error("the lock asks for Python {0}, which this cognix cannot provide; run `cognix lock`")]
+    Python(String),
+    /// The budget is for images with fewer packages.
+    #[error(
+        "{wheels} wheels and {others} other layers do not fit into {budget} layers; raise layers.budget in cognix.nix"
+    )]
+    Budget {
+        /// How many wheels there are.
+        wheels: usize,
+        /// How many layers there are besides.
+        others: usize,
+        /// How many layers there may be.
+        budget: usize,
+    },
+}
+
+/// What an image is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Ingredients<'a> {
+    /// The packages.
+    pub lock: &'a Lock,
+    /// The model's files.
+    pub source: &'a StorePath,
+    /// What the image runs with.
+    pub runtime: &'a Runtime,
+    /// How many layers it may have.
+    pub budget: usize,
+}
+
+/// The derivations of one image.
+#[derive(Debug)]
+pub struct Instantiated {
+    /// All of them.
+    pub graph: DerivationGraph,
+    /// The derivation whose output is the image.
+    pub image: StorePath,
+    /// The layers from bottom to top.
+    pub layers: Vec<LayerDerivation>,
+    /// Size in bytes of what each fetch will download.
+    pub downloads: BTreeMap<StorePath, u64>,
+}
+
+/// The derivation that describes one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerDerivation {
+    /// The layer's name, unique in the image.
+    pub name: String,
+    /// What kind of content it holds: `debian`, `system`, `python`, `wheel` or `source`.
+    pub group: &'static str,
+    /// The derivation.
+    pub derivation: StorePath,
+    /// The fetches it needs, which is what can be said about its size before anything was built.
+    pub fetches: Vec<StorePath>,
+}
+
+/// Turns a lock and a model's files into the derivations of an image.
+pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeError> {
+    let lock = ingredients.lock;
+    let python = python_of(lock)?;
+    let mut builder = Instantiation::default();
+    let debs = system_packages::debs(&mut builder, lock)?;
+    system_packages::layers(&mut builder, lock, &debs)?;
+    python_packages::environment_layer(&mut builder, lock, python)?;
+    // One layer is for the model's files.
+    let others = builder.layers.len() + 1;
+    let slots = ingredients.budget.saturating_sub(others);
+    let wheels = &lock.python.packages;
+    let grouped = wheel_groups::group(wheels, slots).ok_or(RecipeError::Budget {
+        wheels: wheels.len(),
+        others,
+        budget: ingredients.budget,
+    })?;
+    for wheel in grouped.single {
+        python_packages::wheel_layer(&mut builder, lock, wheel, python)?;
+    }
+    for (number, wheels) in grouped.groups {
+        python_packages::group_layer(&mut builder, lock, number, &wheels, python)?;
+    }
+    source::layer(&mut builder, lock, ingredients.source)?;
+    let image = image::image(&mut builder, ingredients.runtime)?;
+    let Instantiation {
+        graph,
+        layers,
+        downloads,
+    } = builder;
+    Ok(Instantiated {
+        graph,
+        image,
+        layers,
+        downloads,
+    })
+}
+
+/// The Python of a lock, if it is one that can be provided.
+pub fn python_of(lock: &Lock) -> Result<PythonVersion, RecipeError> {
+    let unknown = || RecipeError::Python(lock.request.python.clone());
+    let python = lock.request.python.parse().map_err(|_| unknown())?;
+    Platform::for_python(python)
+        .map(|platform| platform.python)
+        .ok_or_else(unknown)
+}
+
+/// The graph while it grows.
+#[derive(Debug, Default)]
+pub struct Instantiation {
+    /// What was instantiated so far.
+    pub graph: DerivationGraph,
+    layers: Vec<LayerDerivation>,
+    downloads: BTreeMap<StorePath, u64>,
+}
+
+impl From<DerivationGraph> for Instantiation {
+    /// Goes on with a graph that is there already.
+    fn from(graph: DerivationGraph) -> Self {
+        Self {
+            graph,
+            ..Self::default()
+        }
+    }
+}
+
+impl Instantiation {
+    /// Adds a derivation; `subject` names it in an error.
+    fn add(
+        &mut self,
+        subject: &str,
+        derivation: Result<Derivation, DerivationError>,
+    ) -> Result<StorePath, RecipeError> {
+        let subject = || subject.to_owned();
+        let derivation = derivation.map_err(|source| RecipeError::Derivation {
+            subject: subject(),
+            source,
+        })?;
+        self.graph
+            .insert(derivation)
+            .map_err(|source| RecipeError::Graph {
+                subject: subject(),
+                source,
+            })
+    }
+
+    /// The text by which a derivation refers to another's output: the path when it is known, else its placeholder.
+    fn reference(&self, derivation: &StorePath, output: &str) -> String {
+        let fixed = self
+            .graph
+            .get(derivation)
+            .and_then(|known| known.fixed_output())
+            .map(|(_, path)| path.to_string());
+        fixed.unwrap_or_else(|| downstream_placeholder(derivation, output))
+    }
+}
+
+/// One tree of a layer or of the system configuration, as builtins read it.
+#[derive(Debug, Serialize)]
+struct TreeReference {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    out: String,
+}
+
+/// Structured data as one environment string.
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("strings, lists and maps with string keys are always JSON")
+}

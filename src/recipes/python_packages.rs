@@ -1,0 +1,114 @@
+//! The virtual environment and its wheels: a layer each, and shared ones for small wheels when there are too many.
+
+use cognix_derivations::{Derivation, StorePath};
+
+use super::system_packages::tree_layer;
+use super::{Instantiation, LayerDerivation, RecipeError, fetch, json};
+use crate::lock::platform::PythonVersion;
+use crate::lock::{Lock, LockedWheel};
+
+/// Adds the frame of the virtual environment and its layer.
+pub(super) fn environment_layer(
+    builder: &mut Instantiation,
+    lock: &Lock,
+    python: PythonVersion,
+) -> Result<(), RecipeError> {
+    let derivation = Derivation::builder("virtual-environment")
+        .floating_output("out")
+        .system("builtin")
+        .builder("builtin:cognix-venv-1")
+        .env("python", python.to_string())
+        .build();
+    let environment = builder.add("the virtual environment", derivation)?;
+    tree_layer(
+        builder,
+        lock,
+        "virtual-environment",
+        "python",
+        "",
+        &[(&environment, false)],
+        Vec::new(),
+    )
+}
+
+/// Adds fetch and layer of one wheel. The layer is described from the wheel file; no tree is written.
+pub(super) fn wheel_layer(
+    builder: &mut Instantiation,
+    lock: &Lock,
+    wheel: &LockedWheel,
+    python: PythonVersion,
+) -> Result<(), RecipeError> {
+    let fetch = fetch_wheel(builder, wheel)?;
+    let derivation = Derivation::builder(&format!("layer-{}.json", wheel.name))
+        .floating_output("out")
+        .system("builtin")
+        .builder("builtin:cognix-wheel-layer-1")
+        .env("filename", wheel.filename.as_str())
+        .env("layer", wheel.name.as_str())
+        .env("omit", json(&wheel.omit))
+        .env("python", python.to_string())
+        .env("recipe", lock.request.recipes.wheel.as_str())
+        .env("wheel", builder.reference(&fetch, "out"))
+        .input_derivation(&fetch, "out")
+        .build();
+    let derivation = builder.add(&wheel.name, derivation)?;
+    builder.layers.push(LayerDerivation {
+        name: wheel.name.clone(),
+        group: "wheel",
+        derivation,
+        fetches: vec![fetch],
+    });
+    Ok(())
+}
+
+/// Adds a layer that several small wheels share, made of their trees.
+pub(super) fn group_layer(
+    builder: &mut Instantiation,
+    lock: &Lock,
+    number: usize,
+    wheels: &[&LockedWheel],
+    python: PythonVersion,
+) -> Result<(), RecipeError> {
+    let mut trees = Vec::new();
+    let mut fetches = Vec::new();
+    for wheel in wheels {
+        trees.push(wheel_tree(builder, wheel, python)?);
+        fetches.push(fetch_wheel(builder, wheel)?);
+    }
+    let trees: Vec<_> = trees.iter().map(|tree| (tree, false)).collect();
+    let name = format!("wheels-{}", number + 1);
+    tree_layer(builder, lock, &name, "wheel", "", &trees, fetches)
+}
+
+/// Adds the tree of one installed wheel, for those who need its files in the store.
+pub fn wheel_tree(
+    builder: &mut Instantiation,
+    wheel: &LockedWheel,
+    python: PythonVersion,
+) -> Result<StorePath, RecipeError> {
+    let fetch = fetch_wheel(builder, wheel)?;
+    let derivation = Derivation::builder(&format!(
+        "{}-{}",
+        wheel.name,
+        wheel.version.replace('!', "_")
+    ))
+    .floating_output("out")
+    .system("builtin")
+    .builder("builtin:cognix-wheel-1")
+    .env("filename", wheel.filename.as_str())
+    .env("python", python.to_string())
+    .env("wheel", builder.reference(&fetch, "out"))
+    .input_derivation(&fetch, "out")
+    .build();
+    builder.add(&wheel.name, derivation)
+}
+
+fn fetch_wheel(builder: &mut Instantiation, wheel: &LockedWheel) -> Result<StorePath, RecipeError> {
+    fetch::fetch(
+        builder,
+        &wheel.filename,
+        &wheel.url(),
+        wheel.sha256,
+        wheel.size,
+    )
+}

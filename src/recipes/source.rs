@@ -1,0 +1,34 @@
+//! The model's own files, below `/src`.
+
+use cognix_derivations::StorePath;
+
+use super::system_packages::layer_derivation;
+use super::{Instantiation, LayerDerivation, RecipeError, TreeReference, json};
+use crate::lock::Lock;
+
+/// Where the files are in the image.
+const PREFIX: &str = "src";
+
+/// Adds the layer of the model's files, which are in the store already.
+pub(super) fn layer(
+    builder: &mut Instantiation,
+    lock: &Lock,
+    source: &StorePath,
+) -> Result<(), RecipeError> {
+    let trees = [TreeReference {
+        control: None,
+        name: None,
+        out: source.to_string(),
+    }];
+    let derivation = layer_derivation(lock, "source", PREFIX, &json(&trees))
+        .input_source(source)
+        .build();
+    let derivation = builder.add("the model's files", derivation)?;
+    builder.layers.push(LayerDerivation {
+        name: "source".to_owned(),
+        group: "source",
+        derivation,
+        fetches: Vec::new(),
+    });
+    Ok(())
+}
