@@ -1,0 +1,74 @@
+//! `cognix exec`: a command inside the image's root.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::lock::ChoiceArgs;
+use super::printer::Printer;
+use super::project::{ProjectFlag, Work, default_jobs};
+use super::{Failure, Global};
+use crate::container::{ContainerError, Runtime};
+use crate::pipeline::ExecOptions;
+use cognix_store::ErrorKind;
+
+/// Run a command inside the image's root, with the image's environment.
+///
+/// Needs an OCI runtime on this machine: runc, crun or youki. The root is a copy of its own and is removed afterwards;
+/// the network is this machine's. Ends with the command's status.
+#[derive(Debug, Args)]
+pub(super) struct ExecArgs {
+    #[command(flatten)]
+    project: ProjectFlag,
+    /// The OCI runtime [default: the first of runc, crun, youki that is found].
+    #[arg(long, env = "COGNIX_RUNTIME", value_name = "PROGRAM")]
+    runtime: Option<PathBuf>,
+    /// Set a variable for the command (repeatable).
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<String>,
+    /// Never make or change the lock.
+    #[arg(long)]
+    locked: bool,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl ExecArgs {
+    pub(super) fn run(self, global: &Global, printer: Printer) -> Result<u8, Failure> {
+        // Looked for first: building for minutes and only then saying that nothing can run it would be unkind.
+        let runtime = Runtime::find(self.runtime, std::env::var_os("PATH")).map_err(no_runtime)?;
+        let project = self.project.open(printer)?;
+        let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
+        let built = super::build::build(global, printer, &project, &lock, default_jobs())?;
+        let options = ExecOptions {
+            command: self.command,
+            env: self.env,
+            terminal: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        };
+        let work = Work::new()?;
+        let bundle = work.run_here(|cancel| {
+            crate::pipeline::unpack_image(&built.store, &built.image, &options, cancel)
+        })?;
+        let status = work.wait(crate::pipeline::exec(&bundle, &runtime))?;
+        Ok(status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(ErrorKind::Internal.exit_code()))
+    }
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn no_runtime(error: ContainerError) -> Failure {
+    Failure::new(ErrorKind::Unavailable, error)
+        .hint("install one (on Debian: apt-get install runc) or name it with --runtime")
+}

@@ -1,0 +1,264 @@
+//! What the commands share that work on a project: finding it, its lock, its store paths, and running long work.
+
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use cognix_derivations::StorePath;
+use cognix_store::{ErrorKind, EventSink, Realised, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use super::printer::Printer;
+use super::{Failure, cache_folder};
+use crate::lock::{self, Lock};
+use crate::mirrors::Mirrors;
+use crate::pipeline::{PipelineError, Project, Source};
+use crate::recipes::Instantiated;
+
+/// The project as a positional argument.
+#[derive(Debug, Args)]
+pub(super) struct ProjectArgs {
+    /// The project's folder, or one below it.
+    #[arg(value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    #[command(flatten)]
+    options: ProjectOptions,
+}
+
+/// The project as an option, for commands whose arguments are something else.
+#[derive(Debug, Args)]
+pub(super) struct ProjectFlag {
+    /// The project's folder, or one below it.
+    #[arg(long = "project", value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    #[command(flatten)]
+    options: ProjectOptions,
+}
+
+#[derive(Debug, Args)]
+struct ProjectOptions {
+    /// The name of the configuration file.
+    #[arg(short, long, value_name = "NAME")]
+    file: Option<String>,
+    /// Where a named package source is: pypi, debian, debian-security (repeatable).
+    #[arg(long = "mirror", value_name = "NAME=URL")]
+    mirrors: Vec<String>,
+}
+
+impl ProjectArgs {
+    /// The configuration alone, as `cognix config` shows it.
+    pub(super) fn load(&self) -> Result<crate::config::Loaded, PipelineError> {
+        crate::pipeline::load(&self.dir, self.options.file.as_deref())
+    }
+
+    pub(super) fn open(&self, printer: Printer) -> Result<OpenProject, Failure> {
+        OpenProject::new(&self.dir, &self.options, printer)
+    }
+}
+
+impl ProjectFlag {
+    pub(super) fn open(&self, printer: Printer) -> Result<OpenProject, Failure> {
+        OpenProject::new(&self.dir, &self.options, printer)
+    }
+}
+
+/// Shows something that was noticed while reading, with what can be done about it.
+pub(super) fn warn(printer: Printer, warning: &crate::config::Finding) {
+    printer.note(format!("warning: {warning}"));
+    if let Some(hint) = warning.hint() {
+        printer.note(format!("  hint: {hint}"));
+    }
+}
+
+/// A project that was read without mistakes.
+pub(super) struct OpenProject {
+    pub(super) project: Project,
+    mirrors: Vec<String>,
+}
+
+impl OpenProject {
+    fn new(
+        dir: &std::path::Path,
+        options: &ProjectOptions,
+        printer: Printer,
+    ) -> Result<Self, Failure> {
+        let project = Project::open(dir, options.file.as_deref()).map_err(pipeline_failure)?;
+        project
+            .warnings()
+            .for_each(|warning| warn(printer, warning));
+        Ok(Self {
+            project,
+            mirrors: options.mirrors.clone(),
+        })
+    }
+
+    /// Where this machine finds the project's package sources.
+    pub(super) fn mirrors(&self, offline: bool) -> Result<Mirrors, Failure> {
+        let cache = cache_folder().ok_or_else(|| {
+            Failure::new(
+                ErrorKind::Configuration,
+                "no folder for the cache: neither HOME nor XDG_CACHE_HOME is set",
+            )
+            .hint("set XDG_CACHE_HOME to an absolute path")
+        })?;
+        self.project
+            .mirrors(&self.mirrors, cache, offline)
+            .map_err(pipeline_failure)
+    }
+
+    /// The lock, if there is one and it answers what is asked now.
+    pub(super) fn current_lock(&self) -> Result<Lock, Failure> {
+        let missing = || {
+            Failure::new(
+                ErrorKind::Configuration,
+                format!(
+                    "there is no {} in {}",
+                    lock::FILE_NAME,
+                    self.project.root().display()
+                ),
+            )
+            .hint("run `cognix lock` to make it")
+        };
+        let lock = self.read_lock()?.ok_or_else(missing)?;
+        self.check_current(&lock)?;
+        Ok(lock)
+    }
+
+    pub(super) fn read_lock(&self) -> Result<Option<Lock>, Failure> {
+        self.project.read_lock().map_err(pipeline_failure)
+    }
+
+    /// Refuses a lock that answers another question than the one asked now.
+    pub(super) fn check_current(&self, lock: &Lock) -> Result<(), Failure> {
+        let changes = lock.request.changes(&self.project.request());
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = changes.iter().map(|change| format!("  {change}")).collect();
+        let message = format!("{} is stale:\n{}", lock::FILE_NAME, lines.join("\n"));
+        Err(Failure::new(ErrorKind::Configuration, message)
+            .hint("run `cognix lock` to bring it up to date"))
+    }
+
+    pub(super) fn scan_source(&self) -> Result<Source, Failure> {
+        self.project.scan_source().map_err(pipeline_failure)
+    }
+
+    pub(super) fn instantiate(
+        &self,
+        lock: &Lock,
+        source: &StorePath,
+    ) -> Result<Instantiated, Failure> {
+        self.project
+            .instantiate(lock, source)
+            .map_err(pipeline_failure)
+    }
+}
+
+/// Long work, with Ctrl-C.
+pub(super) struct Work {
+    runtime: ManuallyDrop<tokio::runtime::Runtime>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Work {
+    /// The runtime is never shut down. That would wait for threads that do not listen, and connections that are just
+    /// being made would find their timers gone; what they leave behind is swept by the next run.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            runtime: ManuallyDrop::new(runtime),
+            cancel: CancellationToken::new(),
+        })
+    }
+
+    /// Runs to the end. The first Ctrl-C or terminate cancels and lets everything be tidied, the second leaves at once.
+    pub(super) fn run<T>(
+        &self,
+        work: impl Future<Output = Result<T, PipelineError>>,
+    ) -> Result<T, Failure> {
+        let cancel = self.cancel.clone();
+        let listening = self.runtime.spawn(async move {
+            interrupted().await;
+            cancel.cancel();
+            interrupted().await;
+            std::process::exit(ErrorKind::Interrupted.exit_code().into());
+        });
+        let result = self.runtime.block_on(work);
+        listening.abort();
+        result.map_err(pipeline_failure)
+    }
+
+    /// The same for work that only this thread does.
+    pub(super) fn run_here<T>(
+        &self,
+        work: impl FnOnce(&CancellationToken) -> Result<T, PipelineError>,
+    ) -> Result<T, Failure> {
+        self.run(async { work(&self.cancel) })
+    }
+
+    /// Runs to the end without listening to signals: what runs does that itself.
+    pub(super) fn wait<T>(
+        &self,
+        work: impl Future<Output = Result<T, PipelineError>>,
+    ) -> Result<T, Failure> {
+        self.runtime.block_on(work).map_err(pipeline_failure)
+    }
+}
+
+async fn interrupted() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            // Without a handler the signal ends the process, which is what it asks for.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
+        _ = terminate => {}
+    }
+}
+
+/// Realises the image of a project.
+pub(super) fn realise_image(
+    work: &Work,
+    store: &Store,
+    mirrors: Mirrors,
+    instantiated: &Instantiated,
+    jobs: usize,
+    events: Arc<dyn EventSink>,
+) -> Result<Realised, Failure> {
+    let realiser = crate::pipeline::Realisation {
+        store: store.clone(),
+        mirrors,
+        jobs,
+        events,
+        cancel: work.cancel.clone(),
+    };
+    work.run(realiser.image(instantiated))
+}
+
+/// How many builds run at once when nothing is said.
+pub(super) fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An error of a stage, with its exit status and what to do.
+pub(super) fn pipeline_failure(error: PipelineError) -> Failure {
+    let (kind, hint) = (error.kind(), error.hint());
+    let failure = Failure::new(kind, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+pub(super) fn store_failure(error: StoreError) -> Failure {
+    pipeline_failure(PipelineError::Store(error))
+}

@@ -1,0 +1,205 @@
+//! An error of any stage, and what kind of failure it is.
+
+use std::error::Error;
+
+use cognix_derivations::StorePathError;
+use cognix_store::realise::StepError;
+use cognix_store::{ErrorKind, FetchError, RealiseError, StoreError};
+
+use crate::builtins::source::SourceError;
+use crate::config::ConfigErrors;
+use crate::container::ContainerError;
+use crate::image::ImageError;
+use crate::layers::LayerError;
+use crate::lock::debian::DebianError;
+use crate::lock::python::{CutoffError, PythonErrorKind};
+use crate::lock::{LockFileError, ResolveError};
+use crate::mirrors::MirrorsError;
+use crate::recipes::RecipeError;
+use crate::spec::SpecError;
+
+/// An error of any stage.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// `cog.yaml` is not valid, or asks for what cannot be built.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// `cognix.nix` is not valid.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Recommended packages are not looked at yet, so nobody should believe that they come along.
+    #[error("cognix.nix: base.recommends cannot be true yet; name the packages in system_packages")]
+    Recommends,
+    /// No Python of this version can be provided.
+    #[error("Python {0} cannot be provided")]
+    Python(String),
+    /// The lock cannot be read or written.
+    #[error(transparent)]
+    LockFile(#[from] LockFileError),
+    /// Versions cannot be chosen.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// A date that is none.
+    #[error("--exclude-newer")]
+    Cutoff(#[source] CutoffError),
+    /// It is not known where a package source is.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorsError),
+    /// The model's files cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A file was written between looking at it and copying it.
+    #[error("the model's files changed while they were being read")]
+    SourceChanged,
+    /// The lock cannot become derivations.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A store path cannot be computed.
+    #[error(transparent)]
+    StorePath(#[from] StorePathError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Fetching or building.
+    #[error(transparent)]
+    Realise(#[from] RealiseError),
+    /// A layer's bytes cannot be made.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// The image cannot be written.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A finished image in the store is not what this program writes.
+    #[error("{path} is no image: {reason}")]
+    Record {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A command cannot be run in the image.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Disk or input/output.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl PipelineError {
+    /// What kind of failure it is. A full disk or a missing right is one, whatever was being done.
+    pub fn kind(&self) -> ErrorKind {
+        match self.stage_kind() {
+            kind @ (ErrorKind::Input
+            | ErrorKind::Configuration
+            | ErrorKind::BuildFailed
+            | ErrorKind::Io) => system_kind(self).unwrap_or(kind),
+            kind => kind,
+        }
+    }
+
+    fn stage_kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_)
+            | Self::Spec(_)
+            | Self::Python(_)
+            | Self::Recommends
+            | Self::LockFile(_)
+            | Self::Mirrors(_) => ErrorKind::Configuration,
+            Self::Cutoff(_) => ErrorKind::Input,
+            Self::Resolve(error) => resolve_kind(error),
+            Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
+            Self::Recipe(_) => ErrorKind::Configuration,
+            Self::StorePath(_) | Self::Record { .. } => ErrorKind::Internal,
+            Self::Store(error) => error.kind(),
+            Self::Image(_) | Self::Layer(_) => ErrorKind::Io,
+            Self::Realise(error) => error.kind(),
+            Self::Container(ContainerError::NoRuntime { .. }) => ErrorKind::Unavailable,
+            Self::Container(_) => ErrorKind::Io,
+            Self::Io(_) => ErrorKind::Io,
+            Self::Interrupted => ErrorKind::Interrupted,
+        }
+    }
+
+    /// What the user can do, where the message does not say it already.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::SourceChanged => "run the build again when nothing writes to the project",
+            Self::Source(SourceError::Read { .. }) => {
+                "make it readable, or name it in .dockerignore"
+            }
+            Self::Resolve(ResolveError::Debian(DebianError::Untrusted { .. })) => {
+                "an archive with keys of its own names them in cognix.nix: inputs.NAME.keys = [ ./key.gpg ];"
+            }
+            Self::Resolve(ResolveError::Debian(DebianError::Fetch { .. })) => ELSEWHERE,
+            Self::Resolve(ResolveError::Conflict(_)) => {
+                "only one of them can be in an image: leave the other out of the requirements"
+            }
+            Self::Realise(error) => realise_hint(error, self.kind())?,
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
+
+fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<&'static str> {
+    let step = match error {
+        RealiseError::Failed { source, .. } => Some(source),
+        _ => None,
+    };
+    match (error, step) {
+        (_, Some(StepError::Fetch(error))) => fetch_hint(error),
+        (RealiseError::Store(_), _) | (_, Some(StepError::Store(_)))
+            if kind == ErrorKind::Rights =>
+        {
+            Some("the store must be yours: choose another with --store or COGNIX_STORE")
+        }
+        _ => None,
+    }
+}
+
+fn fetch_hint(error: &FetchError) -> Option<&'static str> {
+    match error {
+        error if error.is_gone() => Some(
+            "the pinned file is gone from where it was; run `cognix lock --update` to choose what is there now",
+        ),
+        FetchError::Mismatch { .. } | FetchError::Size { .. } => {
+            Some("nothing of it was kept; try another mirror with --mirror NAME=URL")
+        }
+        error if error.kind() == ErrorKind::Unavailable => Some(ELSEWHERE),
+        _ => None,
+    }
+}
+
+/// What the system said below all stages, where that decides.
+fn system_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    use std::io::ErrorKind as Io;
+    let said = error.downcast_ref::<std::io::Error>();
+    match said.map(std::io::Error::kind) {
+        Some(Io::PermissionDenied | Io::ReadOnlyFilesystem) => Some(ErrorKind::Rights),
+        Some(Io::StorageFull | Io::QuotaExceeded) => Some(ErrorKind::Io),
+        _ => system_kind(error.source()?),
+    }
+}
+
+fn resolve_kind(error: &ResolveError) -> ErrorKind {
+    match error {
+        ResolveError::Python(error) => match error.kind() {
+            PythonErrorKind::Request => ErrorKind::Input,
+            PythonErrorKind::Unavailable => ErrorKind::Unavailable,
+            PythonErrorKind::Configuration => ErrorKind::Configuration,
+            PythonErrorKind::Disk => ErrorKind::Io,
+            PythonErrorKind::Cancelled => ErrorKind::Interrupted,
+            PythonErrorKind::Internal => ErrorKind::Internal,
+        },
+        ResolveError::Debian(error) => error.kind(),
+        ResolveError::Conflict(_) => ErrorKind::Input,
+        ResolveError::Interpreter { .. } => ErrorKind::Unavailable,
+        _ => ErrorKind::Configuration,
+    }
+}

@@ -1,0 +1,323 @@
+//! The stages in order: the only file that knows them all.
+//!
+//! ```text
+//! load ─▶ request ─▶ resolve ─▶ Lock ┐
+//! scan_source ─────────▶ store path ─┴─▶ instantiate ─▶ realise ─▶ record_image ─▶ write_image
+//! ```
+//!
+//! It translates between the rooms, so that early ones never import later ones, and does nothing else.
+
+mod error;
+mod record;
+mod run;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cognix_derivations::{ContentAddress, StorePath, StorePathName, content_addressed_path};
+use cognix_store::{CancellationToken, Store};
+
+use crate::builtins::source::SourceTree;
+use crate::builtins::wheel::{self, InstallTarget};
+use crate::config::{self, Effective, Loaded};
+use crate::lock::platform::{Platform, PythonVersion};
+use crate::lock::python::Cutoff;
+use crate::lock::{self, InputPin, LayerRecipes, Lock, LockRequest, ResolveContext};
+use crate::mirrors::Mirrors;
+use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
+use crate::spec::{self, Settings};
+
+pub use error::PipelineError;
+pub use record::{ImageLayer, ImageRecord, Plan, plan};
+pub use run::{ExecOptions, Realisation, exec, unpack_image, write_image};
+
+/// The name of the source tree in the store.
+const SOURCE_NAME: &str = "source";
+
+/// Reads a model's configuration, and nothing else.
+pub fn load(dir: &Path, file: Option<&str>) -> Result<Loaded, PipelineError> {
+    Ok(config::load(dir, file)?)
+}
+
+/// A model that can be built.
+#[derive(Debug)]
+pub struct Project {
+    loaded: Loaded,
+    effective: Effective,
+    settings: Settings,
+    platform: Platform,
+}
+
+impl Project {
+    /// Reads a model; refuses what no image can be built of.
+    pub fn open(dir: &Path, file: Option<&str>) -> Result<Self, PipelineError> {
+        let loaded = load(dir, file)?;
+        // A command can be run in an image that has nothing to run by itself; see `require_runner`.
+        let mut unsupported = config::unsupported(&loaded);
+        unsupported.retain(|finding| !matches!(finding.reason, config::Reason::NothingToRun));
+        if !unsupported.is_empty() {
+            return Err(refused(unsupported));
+        }
+        let effective = config::complete(&loaded);
+        let settings = spec::load(&loaded.root)?;
+        if settings.base.recommends {
+            return Err(PipelineError::Recommends);
+        }
+        let platform = platform(&effective)?;
+        Ok(Self {
+            loaded,
+            effective,
+            settings,
+            platform,
+        })
+    }
+
+    /// Refuses a model that has nothing to run, or whose code is not there: its image would start and fail.
+    pub fn require_runner(&self) -> Result<(), PipelineError> {
+        let model = &self.loaded.model;
+        let references = [("run", &model.run), ("train", &model.train)];
+        let finding = |position, key: &str, reason| config::Finding {
+            file: self.loaded.file_name.clone(),
+            position,
+            key: key.to_owned(),
+            reason,
+        };
+        if references.iter().all(|(_, reference)| reference.is_none()) {
+            return Err(refused(vec![finding(
+                None,
+                "",
+                config::Reason::NothingToRun,
+            )]));
+        }
+        let mut missing = Vec::new();
+        for (key, reference) in references {
+            if let Some(reference) = reference
+                && !self.root().join(&reference.file).is_file()
+            {
+                let path = reference.file.clone();
+                let reason = config::Reason::FileMissing { path };
+                missing.push(finding(Some(reference.position), key, reason));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(refused(missing))
+    }
+
+    /// The project's folder.
+    pub fn root(&self) -> &Path {
+        &self.loaded.root
+    }
+
+    /// The image's name.
+    pub fn image_name(&self) -> &str {
+        &self.effective.image
+    }
+
+    /// What was noticed while reading.
+    pub fn warnings(&self) -> impl Iterator<Item = &config::Finding> {
+        self.loaded.warnings.iter()
+    }
+
+    /// The question that a lock of this project answers.
+    pub fn request(&self) -> LockRequest {
+        let sdk = self.effective.sdk.as_ref().map(ToString::to_string);
+        LockRequest {
+            base: sorted(self.settings.base.packages.iter().cloned()),
+            essential: self.settings.base.essential,
+            inputs: self.pins(),
+            python: self.platform.python.to_string(),
+            recipes: LayerRecipes {
+                tree: self.settings.layers.recipes.tree.clone(),
+                wheel: self.settings.layers.recipes.wheel.clone(),
+            },
+            requirements: self
+                .effective
+                .requirements
+                .iter()
+                .map(|line| line.text.clone())
+                .collect(),
+            sdk: cog_runtime::sdk_requirement(sdk.as_deref()),
+            system_packages: sorted(
+                self.effective
+                    .system_packages
+                    .iter()
+                    .map(|package| package.value.clone()),
+            ),
+        }
+    }
+
+    fn pins(&self) -> BTreeMap<String, InputPin> {
+        let pin = |input: &spec::Input| InputPin {
+            components: input.components.clone(),
+            suites: input
+                .suites_of(self.platform.suite)
+                .map(str::to_owned)
+                .collect(),
+            kind: input.kind.name().to_owned(),
+        };
+        self.settings
+            .inputs
+            .iter()
+            .map(|(name, input)| (name.clone(), pin(input)))
+            .collect()
+    }
+
+    /// The lock beside the model, if there is one.
+    pub fn read_lock(&self) -> Result<Option<Lock>, PipelineError> {
+        Ok(Lock::read(self.root())?)
+    }
+
+    /// Writes the lock beside the model.
+    pub fn write_lock(&self, lock: &Lock) -> Result<(), PipelineError> {
+        Ok(lock.write(self.root())?)
+    }
+
+    /// Where this machine finds the model's package sources.
+    pub fn mirrors(
+        &self,
+        arguments: &[String],
+        cache: PathBuf,
+        offline: bool,
+    ) -> Result<Mirrors, PipelineError> {
+        let inputs = self
+            .settings
+            .inputs
+            .iter()
+            .map(|(name, input)| (name.clone(), input.url.clone()))
+            .collect();
+        Ok(Mirrors::new(inputs, arguments, cache, offline)?)
+    }
+
+    /// Chooses exact versions of everything.
+    pub async fn resolve(
+        &self,
+        mirrors: &Mirrors,
+        options: LockOptions,
+    ) -> Result<Lock, PipelineError> {
+        let cutoff = match &options.exclude_newer {
+            Some(text) => text.parse::<Cutoff>().map_err(PipelineError::Cutoff)?,
+            None => Cutoff::start_of_today(),
+        };
+        let python = self.platform.python;
+        let target = InstallTarget {
+            python: (python.major, python.minor),
+        };
+        let context = ResolveContext {
+            commands: &|entry_points| wheel::command_digests(entry_points, &target),
+            mirrors,
+            platform: self.platform,
+            cutoff,
+            keys: self.trusted_keys()?,
+            previous: options.previous,
+            cancel: options.cancel,
+        };
+        Ok(lock::resolve(&self.request(), context).await?)
+    }
+
+    /// The contents of the key files that Debian inputs name.
+    fn trusted_keys(&self) -> Result<Vec<Vec<u8>>, PipelineError> {
+        let files = self.settings.inputs.values().flat_map(|input| &input.keys);
+        files
+            .map(|file| Ok(fs_err::read(self.root().join(file))?))
+            .collect()
+    }
+
+    /// Looks at the model's files and computes where they are in a store.
+    pub fn scan_source(&self) -> Result<Source, PipelineError> {
+        let tree = SourceTree::scan(self.root())?;
+        let name = StorePathName::parse(SOURCE_NAME)?;
+        let address = ContentAddress::Recursive(tree.nar_hash()?.0.into());
+        let path = content_addressed_path(&name, &address, &Default::default(), false)?;
+        Ok(Source { tree, name, path })
+    }
+
+    /// The derivations of the model's image.
+    pub fn instantiate(
+        &self,
+        lock: &Lock,
+        source: &StorePath,
+    ) -> Result<Instantiated, PipelineError> {
+        let settings = cog_runtime::ModelSettings {
+            predict: self
+                .effective
+                .run
+                .as_ref()
+                .map(|reference| reference.text.clone()),
+            train: self
+                .effective
+                .train
+                .as_ref()
+                .map(|reference| reference.text.clone()),
+            max_concurrency: self.effective.concurrency,
+            environment: self.effective.environment.clone().into_iter().collect(),
+        };
+        let labels = labels::labels(lock, self.loaded.label());
+        let runtime = cog_runtime::runtime(&settings, labels);
+        Ok(recipes::instantiate(Ingredients {
+            lock,
+            source,
+            runtime: &runtime,
+            budget: usize::try_from(self.settings.layers.budget).unwrap_or(usize::MAX),
+        })?)
+    }
+}
+
+fn refused(errors: Vec<config::Finding>) -> PipelineError {
+    let warnings = Vec::new();
+    config::ConfigErrors { errors, warnings }.into()
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let names: std::collections::BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
+
+fn platform(effective: &Effective) -> Result<Platform, PipelineError> {
+    let (major, minor) = effective.python.numbers();
+    let python = u8::try_from(major).ok().zip(u8::try_from(minor).ok());
+    let platform =
+        python.and_then(|(major, minor)| Platform::for_python(PythonVersion { major, minor }));
+    platform.ok_or_else(|| PipelineError::Python(effective.python.short()))
+}
+
+/// How to choose versions.
+#[derive(Debug, Clone)]
+pub struct LockOptions {
+    /// A lock whose choices are kept where they still fit.
+    pub previous: Option<Lock>,
+    /// Python packages uploaded later are left out; a date or a moment.
+    pub exclude_newer: Option<String>,
+    /// Ends the work early.
+    pub cancel: CancellationToken,
+}
+
+/// The model's files, and the store path that they have.
+#[derive(Debug)]
+pub struct Source {
+    tree: SourceTree,
+    name: StorePathName,
+    path: StorePath,
+}
+
+impl Source {
+    /// Where the files are in every store.
+    pub fn store_path(&self) -> &StorePath {
+        &self.path
+    }
+
+    /// Copies the files into a store that does not have them yet.
+    pub fn import(&self, store: &Store) -> Result<(), PipelineError> {
+        if store.is_valid(&self.path)? {
+            return Ok(());
+        }
+        let info = store.import(&self.name, &mut |target| {
+            self.tree.write_to(target).map_err(std::io::Error::other)
+        })?;
+        if info.path == self.path {
+            return Ok(());
+        }
+        Err(PipelineError::SourceChanged)
+    }
+}

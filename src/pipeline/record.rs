@@ -1,0 +1,237 @@
+//! What is known about an image: before it is built (a plan) and afterwards (a record).
+
+use cognix_derivations::{Sha256, StorePath};
+use cognix_store::realise::plan::Action;
+use cognix_store::{Realised, Store, realise};
+use serde::Serialize;
+
+use super::{PipelineError, Project};
+use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
+use crate::recipes::Instantiated;
+
+/// A finished image in the store.
+#[derive(Debug, Clone)]
+pub struct ImageRecord {
+    /// The output that holds configuration, manifest and the list of layers.
+    pub out_path: StorePath,
+    /// The digest of the manifest, as `sha256:…`: the image's identity.
+    pub digest: String,
+    /// The manifest's media type.
+    pub media_type: String,
+    /// The manifest's size in bytes.
+    pub size: u64,
+    /// The digest of the configuration, as `sha256:…`.
+    pub config_digest: String,
+    /// The layers from bottom to top.
+    pub layers: Vec<ImageLayer>,
+    /// The manifest.
+    pub manifest: Vec<u8>,
+    /// The configuration.
+    pub config: Vec<u8>,
+}
+
+/// One layer of a finished image.
+pub type ImageLayer = LayerSummary;
+
+impl ImageRecord {
+    /// Reads the image that an output holds.
+    pub fn read(store: &Store, out_path: &StorePath) -> Result<Self, PipelineError> {
+        let folder = store.real_path(out_path);
+        let manifest = fs_err::read(folder.join(MANIFEST_FILE))?;
+        let config = fs_err::read(folder.join(CONFIG_FILE))?;
+        let layers = fs_err::read(folder.join(LAYERS_FILE))?;
+        let layers: Vec<ImageLayer> =
+            serde_json::from_slice(&layers).map_err(|error| PipelineError::Record {
+                path: format!("{out_path}/{LAYERS_FILE}"),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            out_path: out_path.clone(),
+            digest: format!("sha256:{}", Sha256::of(&manifest)),
+            media_type: crate::image::MANIFEST_MEDIA_TYPE.to_owned(),
+            size: manifest.len() as u64,
+            config_digest: format!("sha256:{}", Sha256::of(&config)),
+            layers,
+            manifest,
+            config,
+        })
+    }
+
+    /// The size of everything a registry would hold.
+    pub fn total_size(&self) -> u64 {
+        let layers: u64 = self.layers.iter().map(|layer| layer.size).sum();
+        layers + self.manifest.len() as u64 + self.config.len() as u64
+    }
+}
+
+impl Project {
+    /// Reads the image that was just realised and makes it a root, so that nothing it needs is ever swept away.
+    pub fn record_image(
+        &self,
+        store: &Store,
+        instantiated: &Instantiated,
+        realised: &Realised,
+    ) -> Result<ImageRecord, PipelineError> {
+        let key = (instantiated.image.clone(), "out".to_owned());
+        let out_path = realised
+            .outputs
+            .get(&key)
+            .ok_or_else(|| PipelineError::Record {
+                path: instantiated.image.to_string(),
+                reason: "it was not realised".to_owned(),
+            })?;
+        store.add_root(&root_name(self.image_name()), out_path)?;
+        ImageRecord::read(store, out_path)
+    }
+}
+
+/// The image's name as one path component.
+fn root_name(image: &str) -> String {
+    image
+        .chars()
+        .map(|letter| {
+            if matches!(letter, '/' | ':' | '@') {
+                '-'
+            } else {
+                letter
+            }
+        })
+        .collect()
+}
+
+/// What a build would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The version of this format.
+    pub version: u32,
+    /// The derivation of the image.
+    pub drv_path: String,
+    /// How many derivations the image stands on, itself included.
+    pub derivations: usize,
+    /// Of these, those whose outputs are there.
+    pub cached: usize,
+    /// Of these, those that would be built.
+    pub build: usize,
+    /// What would be fetched, in sum.
+    pub fetch: FetchTotals,
+    /// What would be fetched, each.
+    pub downloads: Vec<Download>,
+    /// The layers from bottom to top.
+    pub layers: Vec<PlannedLayer>,
+}
+
+/// The files a build would fetch.
+#[derive(Debug, Serialize)]
+pub struct FetchTotals {
+    /// How many.
+    pub files: usize,
+    /// Their sizes together.
+    pub bytes: u64,
+}
+
+/// One file that a build would fetch.
+#[derive(Debug, Serialize)]
+pub struct Download {
+    /// The file's name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where it comes from, relative to a named source.
+    pub url: String,
+}
+
+/// One layer of the image to be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedLayer {
+    /// The layer's name.
+    pub name: String,
+    /// The kind of its content.
+    pub group: &'static str,
+    /// The size of the files it is made from.
+    pub fetch_bytes: u64,
+    /// The compressed size, where the layer was described before.
+    pub size: Option<u64>,
+    /// The digest, where the layer was described before.
+    pub digest: Option<String>,
+}
+
+/// Compares the derivations of an image with what is in the store.
+pub fn plan(store: &Store, instantiated: &Instantiated) -> Result<Plan, PipelineError> {
+    let graph = &instantiated.graph;
+    let wanted = [(instantiated.image.clone(), "out".to_owned())];
+    let planned = realise::plan(graph, &wanted, store)?;
+    let mut downloads = Vec::new();
+    for step in &planned.steps {
+        if let Action::Fetch { urls, size } = &step.action {
+            let url = urls.first().cloned().unwrap_or_default();
+            downloads.push(Download {
+                name: step.name.clone(),
+                size: size.unwrap_or(0),
+                url,
+            });
+        }
+    }
+    let build = planned.builds();
+    downloads.sort_by(|one, other| one.name.cmp(&other.name));
+    let fetch = FetchTotals {
+        files: downloads.len(),
+        bytes: downloads.iter().map(|download| download.size).sum(),
+    };
+    let layers = planned_layers(store, instantiated)?;
+    Ok(Plan {
+        version: 1,
+        drv_path: instantiated.image.to_string(),
+        derivations: planned.derivations,
+        cached: planned.derivations - planned.steps.len(),
+        build,
+        fetch,
+        downloads,
+        layers,
+    })
+}
+
+fn planned_layers(
+    store: &Store,
+    instantiated: &Instantiated,
+) -> Result<Vec<PlannedLayer>, PipelineError> {
+    let mut layers = Vec::new();
+    for layer in &instantiated.layers {
+        let fetch_bytes = layer
+            .fetches
+            .iter()
+            .filter_map(|fetch| instantiated.downloads.get(fetch))
+            .sum();
+        let described = described(store, instantiated, &layer.derivation)?;
+        layers.push(PlannedLayer {
+            name: layer.name.clone(),
+            group: layer.group,
+            fetch_bytes,
+            size: described.as_ref().map(|description| description.size),
+            digest: described.map(|description| description.digest.to_string()),
+        });
+    }
+    Ok(layers)
+}
+
+fn described(
+    store: &Store,
+    instantiated: &Instantiated,
+    derivation: &StorePath,
+) -> Result<Option<crate::layers::LayerDescription>, PipelineError> {
+    let id = instantiated.graph.realisation_id(derivation, "out");
+    let Some(path) = id.map(|id| store.realisation(&id)).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    if !store.is_valid(&path)? {
+        return Ok(None);
+    }
+    let text = fs_err::read(store.real_path(&path))?;
+    let description =
+        crate::layers::LayerDescription::parse(&text).map_err(|error| PipelineError::Record {
+            path: path.to_string(),
+            reason: error.to_string(),
+        })?;
+    Ok(Some(description))
+}

@@ -1,0 +1,251 @@
+//! The stages with effects: realising, writing an image out, running a command in it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cognix_derivations::{DerivationGraph, StorePath};
+use cognix_store::{CancellationToken, EventSink, FetchOptions, Realised, Realiser, Store};
+
+use super::{ImageRecord, PipelineError};
+use crate::builtins;
+use crate::container::{self, Bundle, RunOptions, Runtime};
+use crate::image::{self, Destination, Image};
+use crate::layers::{self, LayerDescription};
+use crate::mirrors::Mirrors;
+use crate::recipes::Instantiated;
+
+/// What realising needs.
+pub struct Realisation {
+    /// Where outputs go.
+    pub store: Store,
+    /// Where files come from.
+    pub mirrors: Mirrors,
+    /// How many builds run at once.
+    pub jobs: usize,
+    /// Who is told.
+    pub events: Arc<dyn EventSink>,
+    /// Ends the work early.
+    pub cancel: CancellationToken,
+}
+
+impl Realisation {
+    /// Makes the image exist.
+    pub async fn image(self, instantiated: &Instantiated) -> Result<Realised, PipelineError> {
+        self.outputs(
+            &instantiated.graph,
+            &[(instantiated.image.clone(), "out".to_owned())],
+        )
+        .await
+    }
+
+    /// Makes some outputs of a graph exist.
+    pub async fn outputs(
+        self,
+        graph: &DerivationGraph,
+        targets: &[(StorePath, String)],
+    ) -> Result<Realised, PipelineError> {
+        let realiser = Realiser {
+            store: self.store,
+            builders: builtins::all(),
+            mirrors: Arc::new(self.mirrors),
+            jobs: self.jobs,
+            events: self.events,
+            cancel: self.cancel,
+            fetch: FetchOptions {
+                user_agent: USER_AGENT.to_owned(),
+                ..FetchOptions::default()
+            },
+        };
+        let realised = realiser.realise(graph, targets).await?;
+        if realised.stats.built > 0 {
+            // The derivations too, so that a real Nix can show and copy what an output came from.
+            realiser.store.add_derivations(graph)?;
+        }
+        Ok(realised)
+    }
+}
+
+const USER_AGENT: &str = concat!("cognix/", env!("CARGO_PKG_VERSION"));
+
+/// Writes an image somewhere; layer bytes are made from what the store holds, and verified.
+pub fn write_image(
+    store: &Store,
+    record: &ImageRecord,
+    destination: &Destination,
+    cancel: &CancellationToken,
+) -> Result<(), PipelineError> {
+    let descriptions = descriptions(store, record)?;
+    let image = Image::from_parts(record.config.clone(), record.manifest.clone(), descriptions)?;
+    let locate = |path: &StorePath| store.real_path(path);
+    let written = image::write(
+        &image,
+        destination,
+        &|layer, out| layers::write(layer, &locate, &mut Cancellable { out, cancel }),
+        &|layer, out| layers::write_tar(layer, &locate, &mut Cancellable { out, cancel }),
+    );
+    if cancel.is_cancelled() {
+        return Err(PipelineError::Interrupted);
+    }
+    Ok(written?)
+}
+
+/// Stops whoever writes into it as soon as somebody asks to stop.
+struct Cancellable<'a> {
+    out: &'a mut dyn Write,
+    cancel: &'a CancellationToken,
+}
+
+impl Write for Cancellable<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("interrupted"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn descriptions(
+    store: &Store,
+    record: &ImageRecord,
+) -> Result<Vec<LayerDescription>, PipelineError> {
+    let read = |layer: &super::ImageLayer| {
+        let text = fs_err::read(store.real_path(&layer.description))?;
+        LayerDescription::parse(&text).map_err(|error| PipelineError::Record {
+            path: layer.description.to_string(),
+            reason: error.to_string(),
+        })
+    };
+    record.layers.iter().map(read).collect()
+}
+
+/// What to run in an image.
+#[derive(Debug, Clone)]
+pub struct ExecOptions {
+    /// The command's words; the image's entrypoint is put before them.
+    pub command: Vec<String>,
+    /// `NAME=VALUE`, above the image's own.
+    pub env: Vec<String>,
+    /// Whether the command gets a terminal.
+    pub terminal: bool,
+}
+
+/// Files of the machine that a command with the machine's network needs.
+const NETWORK_FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+
+/// Where the folders of running containers are, below the store's root: their files come and go with it.
+const BUNDLES: &str = "nix/var/cognix/bundles";
+
+/// Unpacks an image for one command. The bundle is removed when it is dropped.
+pub fn unpack_image(
+    store: &Store,
+    record: &ImageRecord,
+    options: &ExecOptions,
+    cancel: &CancellationToken,
+) -> Result<Bundle, PipelineError> {
+    let bundle = Bundle::create(&store.root().join(BUNDLES))?;
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let unpacked = unpack_layers(
+        &descriptions(store, record)?,
+        store,
+        &bundle.root(),
+        user.is_root(),
+        cancel,
+    );
+    if cancel.is_cancelled() {
+        return Err(PipelineError::Interrupted);
+    }
+    unpacked?;
+    let settings = image::runtime_of(&record.config)?;
+    let mut env = settings.env;
+    env.extend(options.env.iter().cloned());
+    let run_options = RunOptions {
+        args: settings
+            .entrypoint
+            .into_iter()
+            .chain(options.command.iter().cloned())
+            .collect(),
+        env,
+        working_dir: settings.working_dir,
+        terminal: options.terminal,
+        rootless: (!user.is_root()).then(|| (user.as_raw(), group.as_raw())),
+        shared_files: NETWORK_FILES
+            .iter()
+            .filter(|file| Path::new(file).exists())
+            .map(|file| (*file).to_owned())
+            .collect(),
+    };
+    container::write_config(&bundle, &run_options)?;
+    Ok(bundle)
+}
+
+/// Runs the command of a bundle to its end.
+pub async fn exec(bundle: &Bundle, runtime: &Runtime) -> Result<ExitStatus, PipelineError> {
+    Ok(runtime.run(bundle).await?)
+}
+
+/// Unpacks several layers at a time: no file is in two of them, and folders are the same in all.
+fn unpack_layers(
+    layers: &[LayerDescription],
+    store: &Store,
+    root: &Path,
+    owners: bool,
+    cancel: &CancellationToken,
+) -> Result<(), PipelineError> {
+    let mut queue: Vec<_> = layers.iter().collect();
+    // The largest first, so that none of them is still under way when all others are done.
+    queue.sort_by_key(|layer| std::cmp::Reverse(layer.uncompressed_size));
+    let queue = Mutex::new(queue.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let unpack_some = || -> Result<(), PipelineError> {
+        while let Some(layer) = next() {
+            unpack(store, layer, root, owners, cancel)?;
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(unpack_some)).collect();
+        workers.into_iter().try_for_each(joined)
+    })
+}
+
+/// Makes a layer's tar bytes on one thread and unpacks them on this one.
+fn unpack(
+    store: &Store,
+    description: &LayerDescription,
+    root: &Path,
+    owners: bool,
+    cancel: &CancellationToken,
+) -> Result<(), PipelineError> {
+    let (reader, mut pipe) = std::io::pipe()?;
+    let locate = |path: &StorePath| store.real_path(path);
+    std::thread::scope(|scope| {
+        let made = scope.spawn(move || {
+            let out = Cancellable {
+                out: &mut pipe,
+                cancel,
+            };
+            let mut writer = std::io::BufWriter::with_capacity(1 << 16, out);
+            layers::write_tar(description, &locate, &mut writer)?;
+            writer.flush()?;
+            Ok::<_, PipelineError>(())
+        });
+        let unpacked = container::unpack_layer(&description.name, reader, root, owners);
+        // When unpacking failed, the writer's broken pipe is only a consequence.
+        let made = joined(made);
+        unpacked?;
+        made
+    })
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
