@@ -1,0 +1,17 @@
+//! The program seen from outside.
+//!
+//! The default tests run it against a small world on loopback. What needs real packages, a container runtime or a real
+//! Nix is behind the features `network-tests`, `container-tests` and `oracle-tests`.
+
+#[cfg(feature = "container-tests")]
+mod another_user;
+mod architecture;
+mod build;
+mod failures;
+#[cfg(feature = "network-tests")]
+mod hello;
+mod help;
+mod nar;
+#[cfg(feature = "network-tests")]
+mod unlayered;
+mod world;
