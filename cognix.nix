@@ -30,6 +30,9 @@
     };
   };
 
+  # What images are built for: "linux/amd64", "linux/arm64".
+  platforms = [ "linux/amd64" ];
+
   # Debian packages below every model, apart from the interpreter.
   base = {
     # Everything that Debian marks `Essential: yes`: a shell and the usual tools.
@@ -46,6 +49,8 @@
   # How an image is cut into layers, and how their bytes are made. The recipes are recorded in the lock.
   layers = {
     budget = 100;
+    # Where there are more packages than layers: the largest alone, the others in eight groups by their names.
+    grouping = "largest-alone-8-by-name-1";
     recipes = {
       tree = "gzip-libdeflate-1.26-6-1m";
       wheel = "gzip-wheel-splice-1";

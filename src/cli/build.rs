@@ -85,7 +85,7 @@ pub(super) fn build(
 ) -> Result<Built, Failure> {
     let store = global.open_store()?;
     let source = project.scan_source()?;
-    let instantiated = project.instantiate(lock, source.store_path())?;
+    let instantiated = project.instantiate(lock, project.architecture(), source.store_path())?;
     source.import(&store).map_err(pipeline_failure)?;
     let work = Work::new()?;
     let progress = Arc::new(Progress::new(printer));

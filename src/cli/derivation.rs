@@ -58,7 +58,7 @@ fn from_project(
     let project = project.open(printer)?;
     let lock = project.current_lock()?;
     let source = project.scan_source()?;
-    let instantiated = project.instantiate(&lock, source.store_path())?;
+    let instantiated = project.instantiate(&lock, project.architecture(), source.store_path())?;
     let all = instantiated.graph.iter().cloned();
     Ok(all
         .filter(|derivation| recursive || *derivation.as_path() == instantiated.image)

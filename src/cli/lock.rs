@@ -81,19 +81,35 @@ pub(super) fn make(
         .map_err(super::project::pipeline_failure)?;
     printer.note(format!(
         "wrote {FILE_NAME}: {} Debian packages, {} wheels, {} to download",
-        lock.debian.packages.len(),
-        lock.python.packages.len(),
+        debs(&lock),
+        wheels(&lock),
         size(lock.download_size()),
     ));
     Ok(lock)
+}
+
+/// How many Debian packages there are, those of every platform counted.
+fn debs(lock: &Lock) -> usize {
+    let platforms = lock.platforms.values();
+    platforms
+        .map(|platform| platform.debian.packages.len())
+        .sum()
+}
+
+/// How many wheels there are, those that platforms share counted once.
+fn wheels(lock: &Lock) -> usize {
+    let platforms = lock.platforms.values();
+    let wheels = platforms.flat_map(|platform| &platform.python.packages);
+    let files: std::collections::BTreeSet<_> = wheels.map(|wheel| wheel.sha256).collect();
+    files.len()
 }
 
 fn report(printer: Printer, lock: &Lock) -> Result<(), Failure> {
     let value = serde_json::json!({
         "version": 1,
         "digest": lock.request_digest(),
-        "debianPackages": lock.debian.packages.len(),
-        "wheels": lock.python.packages.len(),
+        "debianPackages": debs(lock),
+        "wheels": wheels(lock),
         "downloadSize": lock.download_size(),
     });
     Ok(printer.result(&value, String::new)?)

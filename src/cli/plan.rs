@@ -26,7 +26,8 @@ impl PlanArgs {
         let project = self.project.open(printer)?;
         let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
         let source = project.scan_source()?;
-        let instantiated = project.instantiate(&lock, source.store_path())?;
+        let instantiated =
+            project.instantiate(&lock, project.architecture(), source.store_path())?;
         let store = global.open_store()?;
         let plan = crate::pipeline::plan(&store, &instantiated).map_err(pipeline_failure)?;
         Ok(printer.result(&plan, || text(&plan))?)

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::printer::Printer;
 use super::{Failure, cache_folder};
-use crate::lock::{self, Lock};
+use crate::lock::{self, Architecture, Lock};
 use crate::mirrors::Mirrors;
 use crate::pipeline::{PipelineError, Project, Source};
 use crate::recipes::Instantiated;
@@ -45,6 +45,9 @@ struct ProjectOptions {
     /// Where a named package source is: pypi, debian, debian-security (repeatable).
     #[arg(long = "mirror", value_name = "NAME=URL")]
     mirrors: Vec<String>,
+    /// What to build for: linux/amd64, linux/arm64 (repeatable) [default: `platforms` of cognix.nix].
+    #[arg(long = "platform", value_name = "PLATFORM", value_delimiter = ',')]
+    platforms: Vec<Architecture>,
 }
 
 impl ProjectArgs {
@@ -84,7 +87,8 @@ impl OpenProject {
         options: &ProjectOptions,
         printer: Printer,
     ) -> Result<Self, Failure> {
-        let project = Project::open(dir, options.file.as_deref()).map_err(pipeline_failure)?;
+        let project = Project::open(dir, options.file.as_deref(), &options.platforms)
+            .map_err(pipeline_failure)?;
         project
             .warnings()
             .for_each(|warning| warn(printer, warning));
@@ -142,6 +146,11 @@ impl OpenProject {
             .hint("run `cognix lock` to bring it up to date"))
     }
 
+    /// The platform of a command that is for one only.
+    pub(super) fn architecture(&self) -> Architecture {
+        self.project.architectures().next().unwrap_or_default()
+    }
+
     pub(super) fn scan_source(&self) -> Result<Source, Failure> {
         self.project.scan_source().map_err(pipeline_failure)
     }
@@ -149,10 +158,11 @@ impl OpenProject {
     pub(super) fn instantiate(
         &self,
         lock: &Lock,
+        architecture: Architecture,
         source: &StorePath,
     ) -> Result<Instantiated, Failure> {
         self.project
-            .instantiate(lock, source)
+            .instantiate(lock, architecture, source)
             .map_err(pipeline_failure)
     }
 }

@@ -1,9 +1,13 @@
 //! The text of `cognix.lock`.
 //!
 //! ```text
-//! { "config":  { "digest": HEX, "request": {…} },          what the lock answers
-//!   "debian":  { "packages": [ {deb}… ], "releases": [ {release}… ] },
-//!   "python":  { "excludeNewer": TIME, "packages": [ {wheel}… ] },
+//! { "config": { "digest": HEX, "request": {…} },          what the lock answers
+//!   "excludeNewer": TIME,
+//!   "platforms": {
+//!     "linux/amd64": {
+//!       "debian": { "packages": [ {deb}… ], "releases": [ {release}… ] },
+//!       "interpreter": { "debian": NAME } or { "standalone": {archive} },
+//!       "python": [ {wheel}… ] } },
 //!   "version": 1 }
 //! ```
 //!
@@ -11,7 +15,7 @@
 //! bytes and a change is a small diff. The version is looked at first. Unknown keys, duplicates and edges to packages
 //! that are not there are refused, because each of them means that the file was not written by this program.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -19,8 +23,10 @@ use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 use uv_distribution_filename::WheelFilename;
 
+use super::python::WheelOrigin;
 use super::{
-    DebGroup, DebianLock, Lock, LockRequest, LockedDeb, LockedWheel, PythonLock, debian, python,
+    Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb,
+    LockedInterpreter, LockedWheel, PlatformLock, PythonLock, debian, python,
 };
 
 /// The name of the file beside `cog.yaml`.
@@ -161,12 +167,37 @@ struct VersionShape {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct LockShape {
     config: ConfigShape,
-    debian: DebianShape,
-    python: PythonShape,
+    exclude_newer: String,
+    platforms: BTreeMap<Architecture, PlatformShape>,
     version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlatformShape {
+    debian: DebianShape,
+    interpreter: InterpreterShape,
+    python: Vec<WheelShape>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+enum InterpreterShape {
+    Debian(String),
+    Standalone(ArchiveShape),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArchiveShape {
+    sha256: Sha256,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    url: String,
+    version: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -207,13 +238,6 @@ struct ReleaseShape {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct PythonShape {
-    exclude_newer: String,
-    packages: Vec<WheelShape>,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WheelShape {
     name: String,
@@ -242,6 +266,42 @@ impl LockShape {
                 "the digest does not fit the request below it: the file was edited".to_owned(),
             );
         }
+        if !self
+            .platforms
+            .keys()
+            .eq(self.config.request.platforms.iter())
+        {
+            return wrong(
+                "\"platforms\"",
+                "the platforms are not those of the request".to_owned(),
+            );
+        }
+        for platform in self.platforms.values() {
+            platform.check(text)?;
+        }
+        Ok(())
+    }
+
+    fn into_lock(self, text: &str) -> Result<Lock, LockFileError> {
+        let platforms = self.platforms.into_iter();
+        let platforms = platforms
+            .map(|(architecture, platform)| Ok((architecture, platform.into_platform(text)?)));
+        Ok(Lock {
+            request: self.config.request,
+            exclude_newer: self.exclude_newer,
+            platforms: platforms.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl PlatformShape {
+    fn check(&self, text: &str) -> Result<(), LockFileError> {
+        let wrong = |name: &str, message: String| {
+            Err(LockFileError::Inconsistent {
+                line: line_of(text, &format!("\"name\": \"{name}\"")),
+                message,
+            })
+        };
         let debs = self
             .debian
             .packages
@@ -249,58 +309,103 @@ impl LockShape {
             .map(|deb| (deb.name.as_str(), &deb.depends));
         let wheels = self
             .python
-            .packages
             .iter()
             .map(|wheel| (wheel.name.as_str(), &wheel.requires));
         for packages in [debs.collect::<Vec<_>>(), wheels.collect()] {
             let names: BTreeSet<&str> = packages.iter().map(|(name, _)| *name).collect();
             if let Some(pair) = packages.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-                let needle = format!("\"name\": \"{}\"", pair[1].0);
-                return wrong(
-                    &needle,
-                    format!("{} stands twice or out of order", pair[1].0),
-                );
+                let message = format!("{} stands twice or out of order", pair[1].0);
+                return wrong(pair[1].0, message);
             }
             for (name, edges) in &packages {
                 if let Some(missing) = edges.iter().find(|edge| !names.contains(edge.as_str())) {
-                    let needle = format!("\"name\": \"{name}\"");
-                    return wrong(
-                        &needle,
-                        format!("{name} needs {missing}, which is not in the lock"),
-                    );
+                    let message = format!("{name} needs {missing}, which is not in the lock");
+                    return wrong(name, message);
                 }
             }
+        }
+        if let InterpreterShape::Debian(package) = &self.interpreter
+            && !self.debian.packages.iter().any(|deb| deb.name == *package)
+        {
+            return Err(LockFileError::Inconsistent {
+                line: line_of(text, "\"interpreter\""),
+                message: format!("the interpreter {package} is not among the Debian packages"),
+            });
         }
         Ok(())
     }
 
-    fn into_lock(self, text: &str) -> Result<Lock, LockFileError> {
-        let packages = self
-            .debian
-            .packages
-            .into_iter()
-            .map(|deb| deb.into_deb(text))
-            .collect::<Result<_, _>>()?;
-        let releases = self
-            .debian
-            .releases
-            .into_iter()
-            .map(ReleaseShape::into_release)
-            .collect();
-        let wheels = self
-            .python
-            .packages
-            .into_iter()
-            .map(|wheel| wheel.into_wheel(text))
-            .collect::<Result<_, _>>()?;
-        Ok(Lock {
-            request: self.config.request,
-            debian: DebianLock { releases, packages },
+    fn into_platform(self, text: &str) -> Result<PlatformLock, LockFileError> {
+        let packages = self.debian.packages.into_iter();
+        let packages = packages.map(|deb| deb.into_deb(text));
+        let releases = self.debian.releases.into_iter();
+        let wheels = self.python.into_iter().map(|wheel| wheel.into_wheel(text));
+        Ok(PlatformLock {
+            interpreter: self.interpreter.into_interpreter(text)?,
+            debian: DebianLock {
+                releases: releases.map(ReleaseShape::into_release).collect(),
+                packages: packages.collect::<Result<_, _>>()?,
+            },
             python: PythonLock {
-                exclude_newer: self.python.exclude_newer,
-                packages: wheels,
+                packages: wheels.collect::<Result<_, _>>()?,
             },
         })
+    }
+}
+
+impl From<&PlatformLock> for PlatformShape {
+    fn from(platform: &PlatformLock) -> Self {
+        let releases = platform.debian.releases.iter();
+        Self {
+            debian: DebianShape {
+                packages: platform
+                    .debian
+                    .packages
+                    .iter()
+                    .map(DebShape::from)
+                    .collect(),
+                releases: releases.map(ReleaseShape::from).collect(),
+            },
+            interpreter: InterpreterShape::from(&platform.interpreter),
+            python: platform
+                .python
+                .packages
+                .iter()
+                .map(WheelShape::from)
+                .collect(),
+        }
+    }
+}
+
+impl InterpreterShape {
+    fn into_interpreter(self, text: &str) -> Result<LockedInterpreter, LockFileError> {
+        match self {
+            Self::Debian(package) => Ok(LockedInterpreter::Debian { package }),
+            Self::Standalone(archive) => {
+                let (input, path) = split_mirror_url(&archive.url, text)?;
+                Ok(LockedInterpreter::Standalone(LockedArchive {
+                    version: archive.version,
+                    input,
+                    path,
+                    sha256: archive.sha256,
+                    size: archive.size,
+                }))
+            }
+        }
+    }
+}
+
+impl From<&LockedInterpreter> for InterpreterShape {
+    fn from(interpreter: &LockedInterpreter) -> Self {
+        match interpreter {
+            LockedInterpreter::Debian { package } => Self::Debian(package.clone()),
+            LockedInterpreter::Standalone(archive) => Self::Standalone(ArchiveShape {
+                sha256: archive.sha256,
+                size: archive.size,
+                url: archive.url(),
+                version: archive.version.clone(),
+            }),
+        }
     }
 }
 
@@ -311,19 +416,12 @@ impl From<&Lock> for LockShape {
                 digest: lock.request.digest(),
                 request: lock.request.clone(),
             },
-            debian: DebianShape {
-                packages: lock.debian.packages.iter().map(DebShape::from).collect(),
-                releases: lock
-                    .debian
-                    .releases
-                    .iter()
-                    .map(ReleaseShape::from)
-                    .collect(),
-            },
-            python: PythonShape {
-                exclude_newer: lock.python.exclude_newer.clone(),
-                packages: lock.python.packages.iter().map(WheelShape::from).collect(),
-            },
+            exclude_newer: lock.exclude_newer.clone(),
+            platforms: lock
+                .platforms
+                .iter()
+                .map(|(architecture, platform)| (*architecture, PlatformShape::from(platform)))
+                .collect(),
             version: VERSION,
         }
     }
@@ -396,20 +494,7 @@ impl From<&debian::LockedRelease> for ReleaseShape {
 
 impl WheelShape {
     fn into_wheel(self, text: &str) -> Result<LockedWheel, LockFileError> {
-        let (index, path) = split_mirror_url(&self.url, text)?;
-        let Some(filename) = path
-            .strip_prefix(&format!("{}/", self.name))
-            .map(str::to_owned)
-        else {
-            let message = format!(
-                "the file of {} is not below its name: {}",
-                self.name, self.url
-            );
-            return Err(LockFileError::Inconsistent {
-                line: line_of(text, &self.url),
-                message,
-            });
-        };
+        let (origin, filename) = wheel_origin(&self.name, &self.url, text)?;
         let named = WheelFilename::from_str(&filename).ok();
         if !named.is_some_and(|named| {
             named.name.as_str() == self.name && named.version.to_string() == self.version
@@ -427,7 +512,7 @@ impl WheelShape {
             sha256: self.sha256,
             size: self.size,
             requires: self.requires,
-            index,
+            origin,
             yanked: self.yanked,
         };
         Ok(LockedWheel {
@@ -465,10 +550,61 @@ impl LockedDeb {
 }
 
 impl LockedWheel {
+    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, or the address that was asked for.
+    pub fn url(&self) -> String {
+        match &self.origin {
+            WheelOrigin::Index { input } => {
+                format!("mirror://{input}/{}/{}", self.name, self.filename)
+            }
+            WheelOrigin::Project { path } => format!("{PROJECT}{path}"),
+            WheelOrigin::Url { url } => url.clone(),
+        }
+    }
+}
+
+impl LockedArchive {
     /// Where the file comes from, relative to a named input.
     pub fn url(&self) -> String {
-        format!("mirror://{}/{}/{}", self.index, self.name, self.filename)
+        format!("mirror://{}/{}", self.input, self.path)
     }
+}
+
+/// What the address of a file of the project begins with.
+const PROJECT: &str = "project://";
+
+/// Where a wheel comes from, and the name of its file.
+fn wheel_origin(name: &str, url: &str, text: &str) -> Result<(WheelOrigin, String), LockFileError> {
+    let wrong = |message: String| LockFileError::Inconsistent {
+        line: line_of(text, url),
+        message,
+    };
+    if let Some(path) = url.strip_prefix(PROJECT) {
+        if !is_plain_path(path) {
+            return Err(wrong(format!("{url:?} is not below the project")));
+        }
+        let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
+        let path = path.to_owned();
+        return Ok((WheelOrigin::Project { path }, filename));
+    }
+    if url.starts_with("https://") || url.starts_with("http://") {
+        let parsed = url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;
+        let last = parsed.path().rsplit('/').next().unwrap_or_default();
+        let decoded = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+        let filename = decoded.into_owned();
+        let url = url.to_owned();
+        return Ok((WheelOrigin::Url { url }, filename));
+    }
+    // An index of several parts has a name of several parts: `pytorch/cu124`.
+    let (input, path) = split_mirror_url(url, text)?;
+    let path = format!("{input}/{path}");
+    let below = format!("/{name}/");
+    let split = path.rsplit_once('/').and_then(|(folder, filename)| {
+        let input = format!("{folder}/").strip_suffix(&below)?.to_owned();
+        Some((input, filename.to_owned()))
+    });
+    let (input, filename) =
+        split.ok_or_else(|| wrong(format!("the file of {name} is not below its name: {url}")))?;
+    Ok((WheelOrigin::Index { input }, filename))
 }
 
 /// Splits `mirror://INPUT/PATH`; the path must stay below the input.

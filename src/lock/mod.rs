@@ -1,6 +1,6 @@
 //! The lock: every byte an image needs, named before anything is built.
 //!
-//! `cognix.lock` holds one entry per wheel and per Debian package, each with version, SHA-256, size and where it
+//! `cognix.lock` holds for each platform one entry per wheel and per Debian package, each with version, SHA-256, size and where it
 //! comes from, as URLs relative to a named input (`mirror://pypi/…`). It also holds the request that was resolved,
 //! so that a changed `cog.yaml` is noticed and the difference can be told.
 //!
@@ -22,19 +22,46 @@ use std::collections::BTreeMap;
 use cognix_derivations::Sha256;
 
 pub use file::{FILE_NAME, LockFileError};
-pub use request::{Change, LockRequest};
+pub use platform::Architecture;
+pub use request::{Change, IndexOptions, LockRequest};
 pub use resolve::{ResolveContext, ResolveError, resolve};
 pub use shared_paths::Commands;
 
-/// Everything an image is made of apart from the model's own files.
+/// Everything an image is made of apart from the model's own files, for every platform it is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     /// What was asked for; the lock is current exactly when a fresh request equals it.
     pub request: LockRequest,
+    /// Python packages uploaded after this moment were not considered (RFC 3339, UTC).
+    pub exclude_newer: String,
+    /// What was chosen, one entry for each platform of the request.
+    pub platforms: BTreeMap<Architecture, PlatformLock>,
+}
+
+/// What was chosen for one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformLock {
+    /// The interpreter.
+    pub interpreter: LockedInterpreter,
     /// Debian packages and the release files they were chosen from.
     pub debian: DebianLock,
     /// Python packages.
     pub python: PythonLock,
+}
+
+/// One platform of a lock, and what all platforms share.
+#[derive(Debug, Clone, Copy)]
+pub struct LockedPlatform<'a> {
+    /// The platform.
+    pub architecture: Architecture,
+    /// What was asked for.
+    pub request: &'a LockRequest,
+    /// The interpreter.
+    pub interpreter: &'a LockedInterpreter,
+    /// Debian packages and the release files they were chosen from.
+    pub debian: &'a DebianLock,
+    /// Python packages.
+    pub python: &'a PythonLock,
 }
 
 impl Lock {
@@ -43,12 +70,77 @@ impl Lock {
         self.request.digest()
     }
 
-    /// The bytes to be fetched for an image when nothing is there yet.
-    pub fn download_size(&self) -> u64 {
-        let debs = self.debian.packages.iter().map(|deb| deb.size);
-        let wheels = self.python.packages.iter().map(|wheel| wheel.size);
-        debs.chain(wheels).sum()
+    /// The part for one platform; `None` if the lock was not made for it.
+    pub fn platform(&self, architecture: Architecture) -> Option<LockedPlatform<'_>> {
+        let locked = self.platforms.get(&architecture)?;
+        Some(LockedPlatform {
+            architecture,
+            request: &self.request,
+            interpreter: &locked.interpreter,
+            debian: &locked.debian,
+            python: &locked.python,
+        })
     }
+
+    /// The bytes to be fetched for the images of all platforms when nothing is there yet.
+    pub fn download_size(&self) -> u64 {
+        let files = self.platforms.values().flat_map(PlatformLock::files);
+        let files: BTreeMap<Sha256, u64> = files.collect();
+        files.values().sum()
+    }
+}
+
+impl PlatformLock {
+    /// Digest and size of every file.
+    fn files(&self) -> impl Iterator<Item = (Sha256, u64)> {
+        let debs = self
+            .debian
+            .packages
+            .iter()
+            .map(|deb| (deb.sha256, deb.size));
+        let wheels = self.python.packages.iter();
+        let wheels = wheels.map(|wheel| (wheel.sha256, wheel.size));
+        let archive = self.interpreter.archive();
+        let archive = archive.map(|archive| (archive.sha256, archive.size.unwrap_or(0)));
+        debs.chain(wheels).chain(archive)
+    }
+}
+
+/// Where the image's Python comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockedInterpreter {
+    /// A package among the locked Debian packages.
+    Debian {
+        /// The package's name: `python3.11`.
+        package: String,
+    },
+    /// An archive with a whole interpreter.
+    Standalone(LockedArchive),
+}
+
+impl LockedInterpreter {
+    /// The archive, if the interpreter is one.
+    pub fn archive(&self) -> Option<&LockedArchive> {
+        match self {
+            Self::Debian { .. } => None,
+            Self::Standalone(archive) => Some(archive),
+        }
+    }
+}
+
+/// One file that is no package, relative to a named input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedArchive {
+    /// The version of what it holds.
+    pub version: String,
+    /// The named input.
+    pub input: String,
+    /// The file's path below the input.
+    pub path: String,
+    /// The digest of the file.
+    pub sha256: Sha256,
+    /// Its size in bytes, where the source told it.
+    pub size: Option<u64>,
 }
 
 /// The Debian part of a lock.
@@ -111,8 +203,6 @@ impl DebGroup {
 /// The Python part of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonLock {
-    /// Files uploaded after this moment were not considered (RFC 3339, UTC).
-    pub exclude_newer: String,
     /// One entry per wheel, sorted by normalised name.
     pub packages: Vec<LockedWheel>,
 }
@@ -138,6 +228,8 @@ impl std::ops::Deref for LockedWheel {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerRecipes {
+    /// The rule by which packages share layers.
+    pub grouping: String,
     /// Recipe id for layers made from file trees.
     pub tree: String,
     /// Recipe id for layers spliced from wheels.

@@ -1,10 +1,12 @@
-//! Which Pythons an image can have, and what each implies for the system below it.
+//! What an image can be for: an architecture and a Python, and what each implies for the system below.
 //!
-//! Python is Debian's own, so a Python version chooses the Debian release, and the release's C library decides
-//! which `manylinux` wheels fit.
+//! Python is Debian's own where Debian has it, so a Python version chooses the Debian release, and the release's C
+//! library decides which `manylinux` wheels fit. Other Pythons are standalone archives on the newest release.
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use crate::spec::{Architecture, ArchitectureError};
 
 /// A Python version as far as an image is concerned: major and minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,46 +17,60 @@ pub struct PythonVersion {
     pub minor: u8,
 }
 
-/// A Python that Debian ships, and the release it comes with.
+/// Where an image's Python comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpreter {
+    /// A package of the image's Debian release.
+    Debian,
+    /// An archive of python-build-standalone.
+    Standalone,
+}
+
+/// An architecture and a Python, and the system they stand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Platform {
-    /// The interpreter.
+    /// The processor.
+    pub architecture: Architecture,
+    /// The interpreter's version.
     pub python: PythonVersion,
-    /// The Debian release that ships it.
+    /// Where the interpreter comes from.
+    pub interpreter: Interpreter,
+    /// The Debian release below.
     pub suite: &'static str,
     /// Major and minor of the release's C library; wheels up to this `manylinux` level fit.
     pub glibc: (u16, u16),
 }
 
-/// The Debian architecture of every image.
-pub const ARCHITECTURE: &str = "amd64";
+/// The releases: name and C library.
+const BOOKWORM: (&str, (u16, u16)) = ("bookworm", (2, 36));
+const TRIXIE: (&str, (u16, u16)) = ("trixie", (2, 41));
 
-/// What can be provided, oldest first.
-pub const PLATFORMS: [Platform; 2] = [
-    Platform {
-        python: PythonVersion {
-            major: 3,
-            minor: 11,
-        },
-        suite: "bookworm",
-        glibc: (2, 36),
-    },
-    Platform {
-        python: PythonVersion {
-            major: 3,
-            minor: 13,
-        },
-        suite: "trixie",
-        glibc: (2, 41),
-    },
+/// What can be provided, oldest first: the minor version, where it comes from, and what is below it.
+const PYTHONS: [(u8, Interpreter, (&str, (u16, u16))); 2] = [
+    (11, Interpreter::Debian, BOOKWORM),
+    (13, Interpreter::Debian, TRIXIE),
 ];
 
 impl Platform {
-    /// The platform with this Python, if Debian ships one.
-    pub fn for_python(python: PythonVersion) -> Option<Self> {
-        PLATFORMS
+    /// The platform with this Python, if it can be provided.
+    pub fn for_python(python: PythonVersion, architecture: Architecture) -> Option<Self> {
+        PYTHONS
             .into_iter()
-            .find(|platform| platform.python == python)
+            .find(|(minor, ..)| (3, *minor) == (python.major, python.minor))
+            .map(|(_, interpreter, (suite, glibc))| Self {
+                architecture,
+                python,
+                interpreter,
+                suite,
+                glibc,
+            })
+    }
+
+    /// Every Python that can be provided, oldest first.
+    pub fn pythons() -> impl Iterator<Item = PythonVersion> {
+        PYTHONS
+            .into_iter()
+            .map(|(minor, ..)| PythonVersion { major: 3, minor })
     }
 }
 
@@ -91,8 +107,15 @@ mod tests {
 
     #[test]
     fn versions_read_back_as_written() {
-        for platform in PLATFORMS {
-            assert_eq!(platform.python.to_string().parse(), Ok(platform.python));
+        for python in Platform::pythons() {
+            assert_eq!(python.to_string().parse(), Ok(python));
+        }
+        for architecture in Architecture::ALL {
+            assert_eq!(architecture.to_string().parse(), Ok(architecture));
+            assert_eq!(
+                serde_json::to_string(&architecture).expect("a name"),
+                format!("\"{architecture}\"")
+            );
         }
         for wrong in ["3", "3.11.2", "3.011", "three", "3.", "+3.11"] {
             assert!(wrong.parse::<PythonVersion>().is_err(), "{wrong}");

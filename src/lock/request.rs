@@ -1,11 +1,11 @@
 //! What a lock answers: the part of a model's configuration that decides which packages are chosen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 
-use super::{InputPins, LayerRecipes};
+use super::{Architecture, InputPins, LayerRecipes};
 
 /// The question whose answer is a lock.
 ///
@@ -16,14 +16,27 @@ use super::{InputPins, LayerRecipes};
 pub struct LockRequest {
     /// Debian packages below every model, apart from the interpreter, sorted.
     pub base: Vec<String>,
+    /// The largest number of layers.
+    pub budget: u32,
+    /// Which package keeps an image path that several bring with different contents, by path.
+    pub conflicts: BTreeMap<String, String>,
+    /// Versions that must hold where a package is chosen anyway, a line each, in the order of the files.
+    pub constraints: Vec<String>,
     /// Whether everything that Debian marks as essential is there.
     pub essential: bool,
+    /// Where the model's requirement files look for packages.
+    #[serde(rename = "indexOptions")]
+    pub index_options: IndexOptions,
     /// The package sources by name, without addresses.
     pub inputs: InputPins,
+    /// What the image is built for, sorted.
+    pub platforms: Vec<Architecture>,
     /// Python as `major.minor`.
     pub python: String,
     /// How layers are made.
     pub recipes: LayerRecipes,
+    /// Whether packages that the model's Debian packages recommend come along.
+    pub recommends: bool,
     /// The model's Python requirements, a line each, in the order of the file.
     pub requirements: Vec<String>,
     /// The requirement that brings the Cog SDK.
@@ -31,6 +44,25 @@ pub struct LockRequest {
     /// The model's Debian packages, sorted.
     #[serde(rename = "systemPackages")]
     pub system_packages: Vec<String>,
+    /// Digests of wheels whose files may differ from what their RECORD says, sorted.
+    pub waivers: Vec<Sha256>,
+}
+
+/// The options of requirement files that say where packages are looked for, as they are written there but without
+/// credentials.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct IndexOptions {
+    /// `--extra-index-url`, in the order of the files.
+    pub extra_indexes: Vec<String>,
+    /// `--find-links`: pages, or folders of the project.
+    pub find_links: Vec<String>,
+    /// `--index-url`.
+    pub index: Option<String>,
+    /// `--no-index`: only [`Self::find_links`] are looked at.
+    pub no_index: bool,
+    /// `--pre`: releases that are not final count too.
+    pub prerelease: bool,
 }
 
 /// One difference between what a lock answers and what is asked now.
@@ -75,6 +107,11 @@ impl LockRequest {
             ("python_version", &self.python, &now.python),
             ("the Cog SDK", &self.sdk, &now.sdk),
             (
+                "the grouping of layers",
+                &self.recipes.grouping,
+                &now.recipes.grouping,
+            ),
+            (
                 "the tree layer recipe",
                 &self.recipes.tree,
                 &now.recipes.tree,
@@ -90,11 +127,14 @@ impl LockRequest {
                 changes.push(changed(what, from.clone(), to.clone()));
             }
         }
-        if self.essential != now.essential {
-            let (from, to) = (self.essential.to_string(), now.essential.to_string());
-            changes.push(changed("base.essential", from, to));
-        }
+        self.value_changes(now, &mut changes);
         list_changes("base package", &self.base, &now.base, &mut changes);
+        list_changes(
+            "constraint",
+            &self.constraints,
+            &now.constraints,
+            &mut changes,
+        );
         list_changes(
             "requirement",
             &self.requirements,
@@ -109,6 +149,44 @@ impl LockRequest {
         );
         self.input_changes(now, &mut changes);
         changes
+    }
+
+    fn value_changes(&self, now: &Self, changes: &mut Vec<Change>) {
+        let values = [
+            (
+                "base.essential",
+                self.essential.to_string(),
+                now.essential.to_string(),
+            ),
+            (
+                "base.recommends",
+                self.recommends.to_string(),
+                now.recommends.to_string(),
+            ),
+            (
+                "layers.budget",
+                self.budget.to_string(),
+                now.budget.to_string(),
+            ),
+        ];
+        for (what, from, to) in values {
+            if from != to {
+                changes.push(changed(what, from, to));
+            }
+        }
+        let platforms = |request: &Self| texts(&request.platforms);
+        list_changes("platform", &platforms(self), &platforms(now), changes);
+        let waivers = |request: &Self| texts(&request.waivers);
+        list_changes("waiver", &waivers(self), &waivers(now), changes);
+        let conflicts = |request: &Self| -> Vec<String> {
+            let rules = request.conflicts.iter();
+            rules
+                .map(|(path, owner)| format!("{path} = {owner}"))
+                .collect()
+        };
+        list_changes("conflict rule", &conflicts(self), &conflicts(now), changes);
+        let options = |request: &Self| request.index_options.lines();
+        list_changes("option", &options(self), &options(now), changes);
     }
 
     fn input_changes(&self, now: &Self, changes: &mut Vec<Change>) {
@@ -135,6 +213,28 @@ impl LockRequest {
             }
         }
     }
+}
+
+impl IndexOptions {
+    /// The options as a requirements file spells them.
+    pub fn lines(&self) -> Vec<String> {
+        let index = self.index.iter().map(|url| format!("--index-url {url}"));
+        let extra = self.extra_indexes.iter();
+        let extra = extra.map(|url| format!("--extra-index-url {url}"));
+        let links = self.find_links.iter();
+        let links = links.map(|place| format!("--find-links {place}"));
+        let flags = [("--no-index", self.no_index), ("--pre", self.prerelease)];
+        let flags = flags.into_iter().filter(|(_, set)| *set);
+        index
+            .chain(extra)
+            .chain(links)
+            .chain(flags.map(|(flag, _)| flag.to_owned()))
+            .collect()
+    }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn changed(what: &str, from: String, to: String) -> Change {

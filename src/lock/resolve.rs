@@ -11,18 +11,21 @@ use super::debian::{
     self, DebianContext, DebianError, DebianRequest, HttpArchive, IndexCache, Request, SuiteSource,
     TrustedKeys,
 };
-use super::platform::{ARCHITECTURE, Platform};
+use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
 use super::shared_paths::{Commands, PathConflict, omitted_paths};
-use super::{DebGroup, DebianLock, Lock, LockRequest, LockedDeb, LockedWheel, PythonLock};
+use super::{
+    DebGroup, DebianLock, Lock, LockRequest, LockedDeb, LockedInterpreter, LockedWheel,
+    PlatformLock, PythonLock,
+};
 use crate::mirrors::{Mirrors, MirrorsError};
 
 /// What resolving needs beside the request.
 pub struct ResolveContext<'a> {
     /// Where to ask.
     pub mirrors: &'a Mirrors,
-    /// What the image's Python implies.
-    pub platform: Platform,
+    /// What the image's Python implies on each platform of the request, in its order.
+    pub platforms: Vec<Platform>,
     /// Python packages uploaded later are left out.
     pub cutoff: Cutoff,
     /// Keys that a Debian archive of the model's own may be signed with, beside Debian's.
@@ -54,6 +57,9 @@ pub enum ResolveError {
     /// Two wheels that cannot stand in one image.
     #[error(transparent)]
     Conflict(#[from] PathConflict),
+    /// No interpreter is known for this version.
+    #[error("Python {0} is not among those that can be provided")]
+    NoArchive(String),
     /// The interpreter's package has a version that says no Python version.
     #[error("{package} has the version {version}, which does not begin like 3.11.2")]
     Interpreter {
@@ -69,29 +75,81 @@ pub async fn resolve(
     request: &LockRequest,
     context: ResolveContext<'_>,
 ) -> Result<Lock, ResolveError> {
-    let platform = context.platform;
-    let interpreter = format!("python{}", platform.python);
-    let debian = resolve_debian(request, &interpreter, &context).await?;
-    let patch = patch_version(&debian, &interpreter)?;
-    let preferences = context
-        .previous
-        .iter()
-        .flat_map(|lock| &lock.python.packages);
+    let mut preferences = Preferences::default();
+    if let Some(lock) = &context.previous {
+        for platform in lock.platforms.values() {
+            preferences.add(&platform.python.packages);
+        }
+    }
+    let mut platforms = BTreeMap::new();
+    for platform in &context.platforms {
+        let locked = resolve_platform(request, *platform, &preferences, &context).await?;
+        // The next platform takes the same versions where it can.
+        preferences.add(&locked.python.packages);
+        platforms.insert(platform.architecture, locked);
+    }
+    Ok(Lock {
+        request: request.clone(),
+        exclude_newer: context.cutoff.to_string(),
+        platforms,
+    })
+}
+
+/// Versions to keep if they still fit, one for each package.
+#[derive(Debug, Default)]
+struct Preferences(BTreeMap<String, String>);
+
+impl Preferences {
+    /// Adds the versions of packages that have none yet.
+    fn add(&mut self, wheels: &[LockedWheel]) {
+        for wheel in wheels {
+            self.0
+                .entry(wheel.name.clone())
+                .or_insert_with(|| wheel.version.clone());
+        }
+    }
+
+    fn list(&self) -> Vec<Preference> {
+        let entries = self.0.iter();
+        entries
+            .map(|(name, version)| Preference {
+                name: name.clone(),
+                version: version.clone(),
+            })
+            .collect()
+    }
+}
+
+async fn resolve_platform(
+    request: &LockRequest,
+    platform: Platform,
+    preferences: &Preferences,
+    context: &ResolveContext<'_>,
+) -> Result<PlatformLock, ResolveError> {
+    let interpreter = match platform.interpreter {
+        Interpreter::Debian => Some(format!("python{}", platform.python)),
+        Interpreter::Standalone => None,
+    };
+    let roots: Vec<String> = interpreter.iter().cloned().collect();
+    let debian = resolve_debian(request, &roots, platform.architecture, context).await?;
+    let interpreter = match interpreter {
+        Some(package) => LockedInterpreter::Debian { package },
+        None => return Err(ResolveError::NoArchive(platform.python.to_string())),
+    };
+    let patch = match &interpreter {
+        LockedInterpreter::Debian { package } => patch_version(&debian, package)?,
+        LockedInterpreter::Standalone(archive) => patch_of(&archive.version, "python")?,
+    };
     let mut requirements = request.requirements.clone();
     requirements.push(request.sdk.clone());
     let python = python::resolve(&PythonRequest {
         requirements,
-        constraints: Vec::new(),
+        constraints: request.constraints.clone(),
         python: (platform.python.major, platform.python.minor, patch),
         glibc: platform.glibc,
         indexes: context.mirrors.python_indexes()?,
         exclude_newer: Some(context.cutoff),
-        preferences: preferences
-            .map(|wheel| Preference {
-                name: wheel.name.clone(),
-                version: wheel.version.clone(),
-            })
-            .collect(),
+        preferences: preferences.list(),
         cache_dir: context.mirrors.python_cache(),
         offline: context.mirrors.offline(),
         cancel: context.cancel.clone(),
@@ -102,25 +160,25 @@ pub async fn resolve(
         let omit = omitted.remove(&package.name).unwrap_or_default();
         LockedWheel { package, omit }
     });
-    Ok(Lock {
-        request: request.clone(),
+    Ok(PlatformLock {
         python: PythonLock {
-            exclude_newer: context.cutoff.to_string(),
             packages: wheels.collect(),
         },
-        debian: grouped(debian, request, &interpreter),
+        debian: grouped(debian, request, &roots),
+        interpreter,
     })
 }
 
 async fn resolve_debian(
     request: &LockRequest,
-    interpreter: &str,
+    interpreter: &[String],
+    architecture: Architecture,
     context: &ResolveContext<'_>,
 ) -> Result<debian::DebianLock, ResolveError> {
     let named = request
         .base
         .iter()
-        .chain([&interpreter.to_owned()])
+        .chain(interpreter)
         .chain(&request.system_packages)
         .cloned()
         .collect::<Vec<_>>();
@@ -141,7 +199,7 @@ async fn resolve_debian(
         .collect::<BTreeSet<_>>();
     let wanted = DebianRequest {
         sources: sources.collect(),
-        architecture: ARCHITECTURE.to_owned(),
+        architecture: architecture.debian().to_owned(),
         components: components.into_iter().collect(),
         packages: named.iter().map(|name| Request::newest(name)).collect(),
         include_essential: request.essential,
@@ -177,6 +235,11 @@ fn patch_version(debian: &debian::DebianLock, interpreter: &str) -> Result<u8, R
         .iter()
         .find(|package| package.name == interpreter);
     let version = package.map_or("", |package| package.version.as_str());
+    patch_of(version, interpreter)
+}
+
+/// The third number of an interpreter's version.
+fn patch_of(version: &str, interpreter: &str) -> Result<u8, ResolveError> {
     let digits = version.split('.').nth(2).map(|rest| {
         rest.split(|c: char| !c.is_ascii_digit())
             .next()
@@ -193,7 +256,7 @@ fn patch_version(debian: &debian::DebianLock, interpreter: &str) -> Result<u8, R
 pub(super) fn grouped(
     debian: debian::DebianLock,
     request: &LockRequest,
-    interpreter: &str,
+    interpreter: &[String],
 ) -> DebianLock {
     let edges: BTreeMap<&str, &[String]> = debian
         .packages
@@ -208,7 +271,7 @@ pub(super) fn grouped(
             .chain(&request.base)
             .map(String::as_str),
     );
-    let python = reachable(&edges, [interpreter]);
+    let python = reachable(&edges, interpreter.iter().map(String::as_str));
     let group_of = |name: &str| match name {
         name if base.contains(name) => DebGroup::Base,
         name if python.contains(name) => DebGroup::Python,

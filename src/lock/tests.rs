@@ -6,7 +6,11 @@ use super::*;
 pub(crate) fn example() -> Lock {
     let request = LockRequest {
         base: vec!["tini".to_owned()],
+        budget: 100,
+        conflicts: BTreeMap::new(),
+        constraints: Vec::new(),
         essential: true,
+        index_options: IndexOptions::default(),
         inputs: InputPins::from([
             (
                 "debian".to_owned(),
@@ -25,17 +29,23 @@ pub(crate) fn example() -> Lock {
                 },
             ),
         ]),
+        platforms: vec![Architecture::Amd64],
         python: "3.11".to_owned(),
         recipes: LayerRecipes {
+            grouping: "largest-alone-8-by-name-1".to_owned(),
             tree: "gzip-libdeflate-1.26-6-1m".to_owned(),
             wheel: "gzip-wheel-splice-1".to_owned(),
         },
+        recommends: false,
         requirements: vec!["alpha>=1".to_owned()],
         sdk: "cog>=0.16.0".to_owned(),
         system_packages: Vec::new(),
+        waivers: Vec::new(),
     };
-    Lock {
-        request,
+    let platform = PlatformLock {
+        interpreter: LockedInterpreter::Debian {
+            package: "python3.11".to_owned(),
+        },
         debian: DebianLock {
             releases: vec![debian::LockedRelease {
                 input: "debian".to_owned(),
@@ -49,7 +59,6 @@ pub(crate) fn example() -> Lock {
             ],
         },
         python: PythonLock {
-            exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
             packages: vec![
                 wheel("alpha", "1.0", &["beta"], &[]),
                 wheel(
@@ -60,7 +69,19 @@ pub(crate) fn example() -> Lock {
                 ),
             ],
         },
+    };
+    Lock {
+        request,
+        exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
+        platforms: BTreeMap::from([(Architecture::Amd64, platform)]),
     }
+}
+
+/// The one platform of [`example`].
+pub(crate) fn amd64(lock: &mut Lock) -> &mut PlatformLock {
+    lock.platforms
+        .get_mut(&Architecture::Amd64)
+        .expect("the example has it")
 }
 
 fn deb(name: &str, version: &str, depends: &[&str], group: DebGroup) -> LockedDeb {
@@ -86,7 +107,9 @@ fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str]) -> LockedW
         sha256: Sha256::of(name.as_bytes()),
         size: 5678,
         requires: requires.iter().map(|name| (*name).to_owned()).collect(),
-        index: "pypi".to_owned(),
+        origin: python::WheelOrigin::Index {
+            input: "pypi".to_owned(),
+        },
         yanked: false,
     };
     LockedWheel {
@@ -148,7 +171,11 @@ fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
             "mirror://pypi/gamma/",
             "is not below its name",
         ),
-        ("      \"requires\": [],\n", "", "missing field `requires`"),
+        (
+            "          \"requires\": [],\n",
+            "",
+            "missing field `requires`",
+        ),
     ];
     for (from, to, expected) in cases {
         assert!(text.contains(from), "{from}");
@@ -160,9 +187,10 @@ fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
 
 #[test]
 fn lock_1_merge_markers_are_named() {
-    let text = example()
-        .to_text()
-        .replacen("\n  \"debian\"", "\n<<<<<<< ours\n  \"debian\"", 1);
+    let text =
+        example()
+            .to_text()
+            .replacen("\n  \"platforms\"", "\n<<<<<<< ours\n  \"platforms\"", 1);
     assert!(
         refused(&text).contains("merge conflict marker"),
         "{}",
@@ -209,7 +237,7 @@ fn a_package_is_in_the_first_group_that_needs_it() {
         ],
         essential: vec!["bash".to_owned()],
     };
-    let locked = resolve::grouped(debian, &example().request, "python3.11");
+    let locked = resolve::grouped(debian, &example().request, &["python3.11".to_owned()]);
     let groups: Vec<_> = locked
         .packages
         .iter()

@@ -13,7 +13,7 @@ use crate::image::ImageError;
 use crate::layers::LayerError;
 use crate::lock::debian::DebianError;
 use crate::lock::python::{CutoffError, PythonErrorKind};
-use crate::lock::{LockFileError, ResolveError};
+use crate::lock::{Architecture, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
 use crate::recipes::RecipeError;
 use crate::spec::SpecError;
@@ -34,6 +34,11 @@ pub enum PipelineError {
     /// No Python of this version can be provided.
     #[error("Python {0} cannot be provided")]
     Python(String),
+    /// The lock was made for other platforms.
+    #[error(
+        "the lock has no {0}; run `cognix lock --platform {0}` or add it to platforms in cognix.nix"
+    )]
+    NotLocked(Architecture),
     /// The lock cannot be read or written.
     #[error(transparent)]
     LockFile(#[from] LockFileError),
@@ -106,6 +111,7 @@ impl PipelineError {
             Self::Config(_)
             | Self::Spec(_)
             | Self::Python(_)
+            | Self::NotLocked(_)
             | Self::Recommends
             | Self::LockFile(_)
             | Self::Mirrors(_) => ErrorKind::Configuration,

@@ -20,9 +20,9 @@ use cognix_store::{CancellationToken, Store};
 use crate::builtins::source::SourceTree;
 use crate::builtins::wheel::{self, InstallTarget};
 use crate::config::{self, Effective, Loaded};
-use crate::lock::platform::{Platform, PythonVersion};
+use crate::lock::platform::{Architecture, Platform, PythonVersion};
 use crate::lock::python::Cutoff;
-use crate::lock::{self, InputPin, LayerRecipes, Lock, LockRequest, ResolveContext};
+use crate::lock::{self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, ResolveContext};
 use crate::mirrors::Mirrors;
 use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
 use crate::spec::{self, Settings};
@@ -45,12 +45,19 @@ pub struct Project {
     loaded: Loaded,
     effective: Effective,
     settings: Settings,
-    platform: Platform,
+    /// Never empty, sorted by architecture.
+    platforms: Vec<Platform>,
 }
 
 impl Project {
     /// Reads a model; refuses what no image can be built of.
-    pub fn open(dir: &Path, file: Option<&str>) -> Result<Self, PipelineError> {
+    ///
+    /// The platforms are those of the spec unless some are given.
+    pub fn open(
+        dir: &Path,
+        file: Option<&str>,
+        platforms: &[Architecture],
+    ) -> Result<Self, PipelineError> {
         let loaded = load(dir, file)?;
         // A command can be run in an image that has nothing to run by itself; see `require_runner`.
         let mut unsupported = config::unsupported(&loaded);
@@ -63,12 +70,17 @@ impl Project {
         if settings.base.recommends {
             return Err(PipelineError::Recommends);
         }
-        let platform = platform(&effective)?;
+        let wanted = if platforms.is_empty() {
+            &settings.platforms
+        } else {
+            platforms
+        };
+        let platforms = platforms_of(&effective, wanted)?;
         Ok(Self {
             loaded,
             effective,
             settings,
-            platform,
+            platforms,
         })
     }
 
@@ -125,13 +137,20 @@ impl Project {
         let sdk = self.effective.sdk.as_ref().map(ToString::to_string);
         LockRequest {
             base: sorted(self.settings.base.packages.iter().cloned()),
+            budget: self.settings.layers.budget,
+            conflicts: self.settings.layers.conflicts.clone(),
+            constraints: Vec::new(),
             essential: self.settings.base.essential,
+            index_options: IndexOptions::default(),
             inputs: self.pins(),
-            python: self.platform.python.to_string(),
+            platforms: self.architectures().collect(),
+            python: self.python().to_string(),
             recipes: LayerRecipes {
+                grouping: self.settings.layers.grouping.clone(),
                 tree: self.settings.layers.recipes.tree.clone(),
                 wheel: self.settings.layers.recipes.wheel.clone(),
             },
+            recommends: self.settings.base.recommends,
             requirements: self
                 .effective
                 .requirements
@@ -145,14 +164,24 @@ impl Project {
                     .iter()
                     .map(|package| package.value.clone()),
             ),
+            waivers: self.settings.wheels.waivers.clone(),
         }
+    }
+
+    /// What the image is built for.
+    pub fn architectures(&self) -> impl Iterator<Item = Architecture> {
+        self.platforms.iter().map(|platform| platform.architecture)
+    }
+
+    fn python(&self) -> PythonVersion {
+        self.platforms[0].python
     }
 
     fn pins(&self) -> BTreeMap<String, InputPin> {
         let pin = |input: &spec::Input| InputPin {
             components: input.components.clone(),
             suites: input
-                .suites_of(self.platform.suite)
+                .suites_of(self.platforms[0].suite)
                 .map(str::to_owned)
                 .collect(),
             kind: input.kind.name().to_owned(),
@@ -200,14 +229,14 @@ impl Project {
             Some(text) => text.parse::<Cutoff>().map_err(PipelineError::Cutoff)?,
             None => Cutoff::start_of_today(),
         };
-        let python = self.platform.python;
+        let python = self.python();
         let target = InstallTarget {
             python: (python.major, python.minor),
         };
         let context = ResolveContext {
             commands: &|entry_points| wheel::command_digests(entry_points, &target),
             mirrors,
-            platform: self.platform,
+            platforms: self.platforms.clone(),
             cutoff,
             keys: self.trusted_keys()?,
             previous: options.previous,
@@ -233,12 +262,16 @@ impl Project {
         Ok(Source { tree, name, path })
     }
 
-    /// The derivations of the model's image.
+    /// The derivations of the model's image for one platform.
     pub fn instantiate(
         &self,
         lock: &Lock,
+        architecture: Architecture,
         source: &StorePath,
     ) -> Result<Instantiated, PipelineError> {
+        let lock = lock
+            .platform(architecture)
+            .ok_or(PipelineError::NotLocked(architecture))?;
         let settings = cog_runtime::ModelSettings {
             predict: self
                 .effective
@@ -259,7 +292,6 @@ impl Project {
             lock,
             source,
             runtime: &runtime,
-            budget: usize::try_from(self.settings.layers.budget).unwrap_or(usize::MAX),
         })?)
     }
 }
@@ -274,12 +306,22 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     names.into_iter().collect()
 }
 
-fn platform(effective: &Effective) -> Result<Platform, PipelineError> {
+/// The image's Python on each of the platforms.
+fn platforms_of(
+    effective: &Effective,
+    wanted: &[Architecture],
+) -> Result<Vec<Platform>, PipelineError> {
     let (major, minor) = effective.python.numbers();
     let python = u8::try_from(major).ok().zip(u8::try_from(minor).ok());
-    let platform =
-        python.and_then(|(major, minor)| Platform::for_python(PythonVersion { major, minor }));
-    platform.ok_or_else(|| PipelineError::Python(effective.python.short()))
+    let wanted: std::collections::BTreeSet<Architecture> = wanted.iter().copied().collect();
+    let platforms = wanted.into_iter().map(|architecture| {
+        python
+            .and_then(|(major, minor)| {
+                Platform::for_python(PythonVersion { major, minor }, architecture)
+            })
+            .ok_or_else(|| PipelineError::Python(effective.python.short()))
+    });
+    platforms.collect()
 }
 
 /// How to choose versions.

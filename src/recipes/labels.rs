@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::lock::Lock;
+use crate::lock::LockedPlatform;
 
 /// The version of Cog whose behaviour the image follows.
 pub const COG_VERSION: &str = "0.22.0";
 
 /// The labels of an image; `config` is the completed configuration as compact JSON.
-pub fn labels(lock: &Lock, config: String) -> BTreeMap<String, String> {
+pub fn labels(lock: LockedPlatform<'_>, config: String) -> BTreeMap<String, String> {
     let labels = [
         ("run.cog.version", COG_VERSION.to_owned()),
         ("run.cog.config", config),
@@ -27,7 +27,7 @@ pub fn labels(lock: &Lock, config: String) -> BTreeMap<String, String> {
 }
 
 /// What `pip freeze` would print in the image, with names in their normalised form.
-fn pip_freeze(lock: &Lock) -> String {
+fn pip_freeze(lock: LockedPlatform<'_>) -> String {
     lock.python
         .packages
         .iter()

@@ -34,7 +34,7 @@ use cognix_derivations::{
 };
 use serde::Serialize;
 
-use crate::lock::Lock;
+use crate::lock::LockedPlatform;
 use crate::lock::platform::{Platform, PythonVersion};
 
 pub use cog_runtime::Runtime;
@@ -81,13 +81,11 @@ pub enum RecipeError {
 #[derive(Debug, Clone, Copy)]
 pub struct Ingredients<'a> {
     /// The packages.
-    pub lock: &'a Lock,
+    pub lock: LockedPlatform<'a>,
     /// The model's files.
     pub source: &'a StorePath,
     /// What the image runs with.
     pub runtime: &'a Runtime,
-    /// How many layers it may have.
-    pub budget: usize,
 }
 
 /// The derivations of one image.
@@ -126,12 +124,13 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     python_packages::environment_layer(&mut builder, lock, python)?;
     // One layer is for the model's files.
     let others = builder.layers.len() + 1;
-    let slots = ingredients.budget.saturating_sub(others);
+    let budget = usize::try_from(lock.request.budget).unwrap_or(usize::MAX);
+    let slots = budget.saturating_sub(others);
     let wheels = &lock.python.packages;
     let grouped = wheel_groups::group(wheels, slots).ok_or(RecipeError::Budget {
         wheels: wheels.len(),
         others,
-        budget: ingredients.budget,
+        budget,
     })?;
     for wheel in grouped.single {
         python_packages::wheel_layer(&mut builder, lock, wheel, python)?;
@@ -155,10 +154,10 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
 }
 
 /// The Python of a lock, if it is one that can be provided.
-pub fn python_of(lock: &Lock) -> Result<PythonVersion, RecipeError> {
+pub fn python_of(lock: LockedPlatform<'_>) -> Result<PythonVersion, RecipeError> {
     let unknown = || RecipeError::Python(lock.request.python.clone());
     let python = lock.request.python.parse().map_err(|_| unknown())?;
-    Platform::for_python(python)
+    Platform::for_python(python, lock.architecture)
         .map(|platform| platform.python)
         .ok_or_else(unknown)
 }

@@ -5,12 +5,12 @@ use cognix_derivations::{Derivation, StorePath};
 use super::system_packages::tree_layer;
 use super::{Instantiation, LayerDerivation, RecipeError, fetch, json};
 use crate::lock::platform::PythonVersion;
-use crate::lock::{Lock, LockedWheel};
+use crate::lock::{LockedPlatform, LockedWheel};
 
 /// Adds the frame of the virtual environment and its layer.
 pub(super) fn environment_layer(
     builder: &mut Instantiation,
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     python: PythonVersion,
 ) -> Result<(), RecipeError> {
     let derivation = Derivation::builder("virtual-environment")
@@ -34,7 +34,7 @@ pub(super) fn environment_layer(
 /// Adds fetch and layer of one wheel. The layer is described from the wheel file; no tree is written.
 pub(super) fn wheel_layer(
     builder: &mut Instantiation,
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     wheel: &LockedWheel,
     python: PythonVersion,
 ) -> Result<(), RecipeError> {
@@ -64,7 +64,7 @@ pub(super) fn wheel_layer(
 /// Adds a layer that several small wheels share, made of their trees.
 pub(super) fn group_layer(
     builder: &mut Instantiation,
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     number: usize,
     wheels: &[&LockedWheel],
     python: PythonVersion,

@@ -4,7 +4,7 @@ use cognix_derivations::StorePath;
 
 use super::system_packages::layer_derivation;
 use super::{Instantiation, LayerDerivation, RecipeError, TreeReference, json};
-use crate::lock::Lock;
+use crate::lock::LockedPlatform;
 
 /// Where the files are in the image.
 const PREFIX: &str = "src";
@@ -12,7 +12,7 @@ const PREFIX: &str = "src";
 /// Adds the layer of the model's files, which are in the store already.
 pub(super) fn layer(
     builder: &mut Instantiation,
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     source: &StorePath,
 ) -> Result<(), RecipeError> {
     let trees = [TreeReference {

@@ -3,7 +3,7 @@
 use cognix_derivations::{Derivation, StorePath, StorePathName};
 
 use super::{Instantiation, LayerDerivation, RecipeError, TreeReference, fetch, json};
-use crate::lock::{DebGroup, Lock, LockedDeb};
+use crate::lock::{DebGroup, LockedDeb, LockedPlatform};
 
 /// One package's derivations.
 pub(super) struct Deb<'a> {
@@ -15,7 +15,7 @@ pub(super) struct Deb<'a> {
 /// Adds fetch and unpacking of every package, in the lock's order.
 pub(super) fn debs<'a>(
     builder: &mut Instantiation,
-    lock: &'a Lock,
+    lock: LockedPlatform<'a>,
 ) -> Result<Vec<Deb<'a>>, RecipeError> {
     lock.debian
         .packages
@@ -55,7 +55,7 @@ fn deb<'a>(builder: &mut Instantiation, locked: &'a LockedDeb) -> Result<Deb<'a>
 /// Adds a layer per group of packages that is not empty, and one for the configuration above them all.
 pub(super) fn layers(
     builder: &mut Instantiation,
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     debs: &[Deb<'_>],
 ) -> Result<(), RecipeError> {
     for group in DebGroup::ALL {
@@ -122,7 +122,7 @@ fn tree_reference(
 /// Adds a layer made of the trees of other derivations, each with or without a `control` output.
 pub(super) fn tree_layer(
     builder: &mut Instantiation,
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     name: &str,
     group: &'static str,
     prefix: &str,
@@ -156,7 +156,7 @@ pub(super) fn tree_layer(
 
 /// The attributes that every layer made of trees has.
 pub(super) fn layer_derivation(
-    lock: &Lock,
+    lock: LockedPlatform<'_>,
     name: &str,
     prefix: &str,
     trees: &str,

@@ -1,12 +1,17 @@
 use cognix_derivations::StorePath;
 
 use super::*;
+use crate::lock::tests::amd64;
+use crate::lock::{Architecture, Lock};
 
 fn source() -> StorePath {
     StorePath::from_base_name("0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c-source").expect("a sound name")
 }
 
 fn example(lock: &Lock) -> Instantiated {
+    let lock = lock
+        .platform(Architecture::Amd64)
+        .expect("the example has it");
     let settings = cog_runtime::ModelSettings {
         predict: Some("predict.py:Predictor".to_owned()),
         environment: vec![("LANG".to_owned(), "de_DE.UTF-8".to_owned())],
@@ -17,7 +22,6 @@ fn example(lock: &Lock) -> Instantiated {
         lock,
         source: &source(),
         runtime: &runtime,
-        budget: 100,
     })
     .expect("a sound lock")
 }
@@ -63,7 +67,8 @@ fn layers_go_from_the_most_stable_to_the_least() {
 fn a_wheel_moves_its_own_layer_alone() {
     let lock = crate::lock::tests::example();
     let mut bumped = lock.clone();
-    bumped.python.packages[1].package.sha256 = cognix_derivations::Sha256::of(b"another wheel");
+    amd64(&mut bumped).python.packages[1].package.sha256 =
+        cognix_derivations::Sha256::of(b"another wheel");
     let layers = |lock| {
         example(lock)
             .layers

@@ -60,7 +60,8 @@ mod tests {
     use super::*;
 
     fn wheels(count: usize) -> Vec<LockedWheel> {
-        let pattern = &crate::lock::tests::example().python.packages[0];
+        let mut lock = crate::lock::tests::example();
+        let pattern = &crate::lock::tests::amd64(&mut lock).python.packages[0];
         let wheel = |at: usize| {
             let mut wheel = pattern.clone();
             wheel.package.name = format!("wheel-{at:03}");

@@ -1,5 +1,10 @@
 //! From literal values to a [`Spec`]: which keys there are, and what each takes.
 
+use std::collections::BTreeMap;
+
+use cognix_derivations::Sha256;
+
+use super::architecture::Architecture;
 use super::error::{SpecError, SpecReason};
 use super::literal::{Content, Document, Set, Value};
 use super::settings::{InputKind, PartialBase, PartialInput, PartialLayers, Spec};
@@ -14,7 +19,15 @@ pub(super) fn spec(document: &Document<'_>) -> Result<Spec, SpecError> {
         path: String::new(),
         set: &document.root,
     };
-    root.only(&["description", "inputs", "base", "layers", "outputs"])?;
+    root.only(&[
+        "description",
+        "inputs",
+        "platforms",
+        "base",
+        "layers",
+        "wheels",
+        "outputs",
+    ])?;
     Ok(Spec {
         description: root.text("description")?,
         inputs: match root.keys("inputs")? {
@@ -31,6 +44,14 @@ pub(super) fn spec(document: &Document<'_>) -> Result<Spec, SpecError> {
             .map(|keys| layers(&keys))
             .transpose()?
             .unwrap_or_default(),
+        platforms: root.parsed_list("platforms", platform)?,
+        waivers: match root.keys("wheels")? {
+            Some(wheels) => {
+                wheels.only(&["waivers"])?;
+                wheels.parsed_list("waivers", digest)?
+            }
+            None => None,
+        },
         has_outputs: document.root.contains_key("outputs"),
     })
 }
@@ -85,6 +106,16 @@ fn address(key: String, text: String) -> Result<String, SpecReason> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+fn platform(key: String, text: String) -> Result<Architecture, SpecReason> {
+    text.parse()
+        .map_err(|_| SpecReason::Platform { key, found: text })
+}
+
+fn digest(key: String, text: String) -> Result<Sha256, SpecReason> {
+    text.parse()
+        .map_err(|_| SpecReason::Digest { key, found: text })
+}
+
 fn base(keys: &Keys<'_>) -> Result<PartialBase, SpecError> {
     keys.only(&["essential", "packages", "recommends"])?;
     Ok(PartialBase {
@@ -95,7 +126,7 @@ fn base(keys: &Keys<'_>) -> Result<PartialBase, SpecError> {
 }
 
 fn layers(keys: &Keys<'_>) -> Result<PartialLayers, SpecError> {
-    keys.only(&["budget", "recipes"])?;
+    keys.only(&["budget", "conflicts", "grouping", "recipes"])?;
     let recipes = keys.keys("recipes")?;
     if let Some(recipes) = &recipes {
         recipes.only(&["tree", "wheel"])?;
@@ -109,6 +140,11 @@ fn layers(keys: &Keys<'_>) -> Result<PartialLayers, SpecError> {
     };
     Ok(PartialLayers {
         budget: keys.number("budget", BUDGET)?,
+        conflicts: keys
+            .keys("conflicts")?
+            .map(|rules| rules.each_text())
+            .transpose()?,
+        grouping: keys.text("grouping")?,
         tree: recipe("tree")?,
         wheel: recipe("wheel")?,
     })
@@ -229,6 +265,34 @@ impl<'d> Keys<'d> {
             _ => Err(self.wrong(key, item, "a list of strings")),
         });
         texts.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Reads a list of strings that each mean something.
+    fn parsed_list<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(String, String) -> Result<T, SpecReason>,
+    ) -> Result<Option<Vec<T>>, SpecError> {
+        let (Some(texts), Some(value)) = (self.texts(key)?, self.set.get(key)) else {
+            return Ok(None);
+        };
+        let Content::List(items) = &value.content else {
+            return Err(self.wrong(key, value, "a list of strings"));
+        };
+        let parsed = texts.into_iter().zip(items).map(|(text, item)| {
+            parse(self.path_of(key), text)
+                .map_err(|reason| self.document.error(item.offset, reason))
+        });
+        parsed.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Every key with its text.
+    fn each_text(&self) -> Result<BTreeMap<String, String>, SpecError> {
+        let texts = self.set.keys().map(|key| {
+            let text = self.text(key)?.unwrap_or_default();
+            Ok((key.clone(), text))
+        });
+        texts.collect()
     }
 
     /// Files beside the spec or below, relative to it.

@@ -48,6 +48,12 @@ pub enum SpecReason {
     /// A key that does not exist; most likely misspelt.
     #[error("unknown key {key}, expected one of: {known}")]
     UnknownKey { key: String, known: String },
+    /// A platform that no image can be built for.
+    #[error("{key} must name linux/amd64 or linux/arm64, found {found:?}")]
+    Platform { key: String, found: String },
+    /// Not the digest of a file.
+    #[error("{key} must hold SHA-256 digests, found {found:?}")]
+    Digest { key: String, found: String },
     /// A kind of package source that does not exist.
     #[error("{key} must be \"pypi\" or \"debian\", found {found:?}")]
     InputKind { key: String, found: String },

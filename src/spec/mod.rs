@@ -7,6 +7,7 @@
 //! Inputs and settings are literals, read from the syntax tree; nothing is evaluated. Anything else there is an error
 //! with its line and column. `outputs` must parse, and is not looked at.
 
+mod architecture;
 mod decode;
 mod error;
 mod literal;
@@ -19,10 +20,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use architecture::{Architecture, ArchitectureError};
 pub use error::{SpecError, SpecReason};
 pub use settings::{
     Base, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput, PartialLayers,
-    Settings, Spec,
+    Settings, Spec, WheelPolicy,
 };
 
 /// The name of a model's own spec, beside its `cog.yaml`.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use cognix_derivations::Sha256;
+
+use super::architecture::Architecture;
 use super::error::{SpecError, SpecReason};
 
 /// What one file says; everything is optional, because a model's file only names what differs.
@@ -15,6 +18,10 @@ pub struct Spec {
     pub base: PartialBase,
     /// How images are cut.
     pub layers: PartialLayers,
+    /// What images are built for.
+    pub platforms: Option<Vec<Architecture>>,
+    /// See [`WheelPolicy::waivers`].
+    pub waivers: Option<Vec<Sha256>>,
     /// Whether there are outputs; what they are needs an evaluator.
     pub has_outputs: bool,
 }
@@ -52,6 +59,10 @@ pub struct PartialBase {
 pub struct PartialLayers {
     /// See [`LayerPolicy::budget`].
     pub budget: Option<u32>,
+    /// See [`LayerPolicy::conflicts`].
+    pub conflicts: Option<BTreeMap<String, String>>,
+    /// See [`LayerPolicy::grouping`].
+    pub grouping: Option<String>,
     /// See [`LayerRecipes::tree`].
     pub tree: Option<String>,
     /// See [`LayerRecipes::wheel`].
@@ -76,6 +87,17 @@ pub struct Settings {
     pub base: Base,
     /// How images are cut.
     pub layers: LayerPolicy,
+    /// What images are built for.
+    pub platforms: Vec<Architecture>,
+    /// How wheels are read.
+    pub wheels: WheelPolicy,
+}
+
+/// How wheels are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WheelPolicy {
+    /// Digests of wheels whose files may differ from what their RECORD says.
+    pub waivers: Vec<Sha256>,
 }
 
 /// A package source.
@@ -111,6 +133,10 @@ pub struct Base {
 pub struct LayerPolicy {
     /// The largest number of layers.
     pub budget: u32,
+    /// Which package keeps an image path that several bring with different contents, by path.
+    pub conflicts: BTreeMap<String, String>,
+    /// The rule by which packages share layers.
+    pub grouping: String,
     /// How their bytes are made.
     pub recipes: LayerRecipes,
 }
@@ -166,9 +192,13 @@ impl Spec {
             },
             layers: PartialLayers {
                 budget: over.layers.budget.or(self.layers.budget),
+                conflicts: over.layers.conflicts.or(self.layers.conflicts),
+                grouping: over.layers.grouping.or(self.layers.grouping),
                 tree: over.layers.tree.or(self.layers.tree),
                 wheel: over.layers.wheel.or(self.layers.wheel),
             },
+            platforms: over.platforms.or(self.platforms),
+            waivers: over.waivers.or(self.waivers),
             has_outputs: over.has_outputs || self.has_outputs,
         }
     }
@@ -188,10 +218,16 @@ impl Spec {
             },
             layers: LayerPolicy {
                 budget: set("layers.budget", self.layers.budget)?,
+                conflicts: self.layers.conflicts.unwrap_or_default(),
+                grouping: set("layers.grouping", self.layers.grouping)?,
                 recipes: LayerRecipes {
                     tree: set("layers.recipes.tree", self.layers.tree)?,
                     wheel: set("layers.recipes.wheel", self.layers.wheel)?,
                 },
+            },
+            platforms: set("platforms", self.platforms)?,
+            wheels: WheelPolicy {
+                waivers: self.waivers.unwrap_or_default(),
             },
         })
     }

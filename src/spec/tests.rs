@@ -242,7 +242,7 @@ fn mistakes_have_places() {
         ("[ ]", "1:1: the spec must be a set, found a list"),
         (
             "{ input = { }; }",
-            "1:3: unknown key input, expected one of: description, inputs, base, layers, outputs",
+            "1:3: unknown key input, expected one of: description, inputs, platforms, base, layers, wheels, outputs",
         ),
         (
             "{ inputs.pypi.uri = \"x\"; }",

@@ -99,6 +99,8 @@ fn an_image_keeps_to_its_budget_of_layers() {
             &file,
             spec.replacen('{', &format!("{{ layers.budget = {budget};"), 1),
         );
+        // The budget is part of what a lock answers.
+        std::fs::remove_file(project.join("cognix.lock")).ok();
         world.build("store", &project)
     };
     let wheels = |build: &Value| {
@@ -113,7 +115,10 @@ fn an_image_keeps_to_its_budget_of_layers() {
     );
     write(&file, spec.replacen('{', "{ layers.budget = 3;", 1));
     let text = fail(world.cognix("store").arg("build").arg(&project), 78);
-    assert!(text.contains("layers.budget"), "{text}");
+    assert!(text.contains("layers.budget was 8, is 3"), "{text}");
+    std::fs::remove_file(project.join("cognix.lock")).expect("the stale lock");
+    let text = fail(world.cognix("store").arg("build").arg(&project), 78);
+    assert!(text.contains("raise layers.budget"), "{text}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use cognix::layers::{MODES_FILE, ModesRecord};
+use cognix::lock::Architecture;
 use cognix::pipeline::{Project, Realisation};
 use cognix::recipes::{self, Instantiation};
 use cognix_derivations::{Sha256, StorePath};
@@ -144,16 +145,17 @@ impl Union {
 /// All trees that the example is made of: packages, configuration, environment, wheels and source.
 fn unlayered(hello: &Hello) -> BTreeMap<String, Node> {
     let store = Store::open(&hello.folder.join("store")).expect("the store");
-    let project = Project::open(&hello.project, None).expect("the example");
+    let project = Project::open(&hello.project, None, &[]).expect("the example");
     let lock = project.read_lock().expect("readable").expect("a lock");
     let source = project.scan_source().expect("readable");
     let image = project
-        .instantiate(&lock, source.store_path())
+        .instantiate(&lock, Architecture::Amd64, source.store_path())
         .expect("a sound lock");
 
     let mut trees = Instantiation::from(image.graph);
-    let python = recipes::python_of(&lock).expect("a known Python");
-    let wheels = lock.python.packages.iter();
+    let locked = lock.platform(Architecture::Amd64).expect("a platform");
+    let python = recipes::python_of(locked).expect("a known Python");
+    let wheels = locked.python.packages.iter();
     let wheels: BTreeSet<StorePath> = wheels
         .map(|wheel| recipes::wheel_tree(&mut trees, wheel, python).expect("a sound lock"))
         .collect();
@@ -198,7 +200,7 @@ fn unlayered(hello: &Hello) -> BTreeMap<String, Node> {
     }
     assert_eq!(
         wheels.len(),
-        lock.python.packages.len(),
+        locked.python.packages.len(),
         "a tree for each wheel"
     );
     union.place(

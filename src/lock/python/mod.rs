@@ -105,10 +105,30 @@ pub struct LockedWheel {
     pub size: u64,
     /// Packages of the same lock that this one needs on the image's platform; sorted, each once.
     pub requires: Vec<String>,
-    /// Which package index knows the file: [`INDEX_NAME`].
-    pub index: String,
+    /// Where the file comes from.
+    pub origin: WheelOrigin,
     /// Whether the release was withdrawn; chosen only because it is pinned or was locked before.
     pub yanked: bool,
+}
+
+/// Where a wheel comes from, without any hint of the machine it was found with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WheelOrigin {
+    /// A package index, by the name that a lock knows it by: [`INDEX_NAME`] unless the model names others.
+    Index {
+        /// The index's name.
+        input: String,
+    },
+    /// A file of the project.
+    Project {
+        /// The path below the project.
+        path: String,
+    },
+    /// An address that a requirement names itself.
+    Url {
+        /// The address, without credentials.
+        url: String,
+    },
 }
 
 /// What decides which paths a wheel brings.

@@ -25,7 +25,7 @@ use uv_types::{EmptyInstalledPackages, HashStrategy};
 use super::requirements::Requirements;
 use super::target::Target;
 use super::wheels_only::WheelsOnly;
-use super::{INDEX_NAME, LockedWheel, PythonError, PythonRequest, diagnose};
+use super::{INDEX_NAME, LockedWheel, PythonError, PythonRequest, WheelOrigin, diagnose};
 use crate::mirrors::python_index::{Connection, Freshness, clean};
 
 /// Requests at one time, to all hosts together.
@@ -64,7 +64,9 @@ impl ChosenWheel {
             yanked,
             ..
         } = self;
-        let index = INDEX_NAME.to_owned();
+        let origin = WheelOrigin::Index {
+            input: INDEX_NAME.to_owned(),
+        };
         LockedWheel {
             name,
             version,
@@ -72,7 +74,7 @@ impl ChosenWheel {
             sha256,
             size,
             requires,
-            index,
+            origin,
             yanked,
         }
     }

@@ -156,7 +156,9 @@ fn a_locked_wheel_says_what_is_needed_and_nothing_of_where_it_was() {
         sha256: Sha256::of(&release.bytes()),
         size: release.bytes().len() as u64,
         requires: vec!["lib".to_owned()],
-        index: INDEX_NAME.to_owned(),
+        origin: WheelOrigin::Index {
+            input: INDEX_NAME.to_owned(),
+        },
         yanked: false,
     };
     assert_eq!(lock.wheels[0], expected);
