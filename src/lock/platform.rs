@@ -41,12 +41,14 @@ pub struct Platform {
     pub glibc: (u16, u16),
 }
 
-/// The releases: name and C library.
-const BOOKWORM: (&str, (u16, u16)) = ("bookworm", (2, 36));
-const TRIXIE: (&str, (u16, u16)) = ("trixie", (2, 41));
+/// A Debian release: its name, and major and minor of its C library.
+type Release = (&'static str, (u16, u16));
+
+const BOOKWORM: Release = ("bookworm", (2, 36));
+const TRIXIE: Release = ("trixie", (2, 41));
 
 /// What can be provided, oldest first: the minor version, where it comes from, and what is below it.
-const PYTHONS: [(u8, Interpreter, (&str, (u16, u16))); 2] = [
+const PYTHONS: [(u8, Interpreter, Release); 2] = [
     (11, Interpreter::Debian, BOOKWORM),
     (13, Interpreter::Debian, TRIXIE),
 ];
