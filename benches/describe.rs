@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cognix::layers::description::{PythonVersion, WheelSource};
+use cognix::layers::description::{PythonVersion, RecordPolicy, WheelSource};
 use cognix::layers::{EntryKind, LayerDescription, LayerRequest, Recipe, describe_wheel};
 use cognix_derivations::{StorePath, StorePathName};
 use support::{HEAD, Problem, Samples, because, finish, machine, ratio, succeed, table};
@@ -114,6 +114,7 @@ fn describe_one(wheel: &Path) -> Result<LayerDescription, Problem> {
         filename: filename.clone(),
         python: PYTHON,
         omit: Default::default(),
+        record: RecordPolicy::Checked,
     };
     let description = describe_wheel(&request, wheel, source).map_err(because(&filename))?;
     // A description is a file in the end, so writing it out belongs to the work.

@@ -59,6 +59,7 @@ impl Builder for ImageBuilder {
             .map(|path| read(request, path))
             .collect::<Result<Vec<_>, _>>()?;
         layers::partition_check(&descriptions).map_err(BuildError::failed)?;
+        layers::omission_check(&descriptions).map_err(BuildError::failed)?;
         let image =
             image::assemble(&runtime_config(runtime), &descriptions).map_err(BuildError::failed)?;
         let summaries: Vec<_> = paths

@@ -5,23 +5,27 @@
 //! | `layer` | what people call the layer |
 //! | `recipe` | the id of the recipe that makes the compressed bytes |
 //! | `omit` | JSON list of image paths that another layer brings |
-//! | `wheel`, `filename`, `python` | of a wheel: its store path, its name on the index, `MAJOR.MINOR` |
-//! | `trees`, `prefix` | of trees: JSON list of `{"control", "out"}`, and the directory they are put in, empty for the root |
+//! | `wheel`, `filename`, `python`, `record` | of a wheel: as `builtin:cognix-wheel-1` has them |
+//! | `trees` | of trees: JSON list of `{"control", "name", "omit", "out"}`; only `out` must be there |
+//! | `prefix` | of trees: the directory they are put in, empty for the root |
+//! | `conflicts` | of trees, where the lock has rules: JSON object of image paths and the `name` of the tree each belongs to; all other trees leave them out |
 //!
 //! The output is the canonical JSON of a [`LayerDescription`]. It names the store paths that the layer's bytes are made
 //! of, so it refers to them, and whoever keeps it keeps them. The bytes themselves are not stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
 use cognix_derivations::StorePath;
 use cognix_store::{BuildError, BuildRequest, Builder};
+use serde::Deserialize;
 
+use super::wheel::{BrokenRecord, RecordPolicy};
 use crate::layers::description::{PythonVersion, TreeSource, WheelSource};
 use crate::layers::{
-    ImagePath, LayerDescription, LayerError, LayerRequest, Recipe, TreeInput, describe_trees,
-    describe_wheel,
+    ImagePath, LayerDescription, LayerError, LayerRequest, Recipe, TreeInput, TreesOptions,
+    describe_trees, describe_wheel,
 };
 
 /// Describes the layer of one wheel, from the wheel file.
@@ -45,8 +49,18 @@ impl Builder for WheelLayerBuilder {
             filename: request.env("filename")?.to_owned(),
             python: parsed::<PythonVersion>(request, "python")?,
             omit: request.json("omit")?,
+            record: RecordPolicy::of(request)?,
         };
-        describe(request, |layer| describe_wheel(layer, &file, source))
+        let filename = source.filename.clone();
+        describe(request, |layer| {
+            describe_wheel(layer, &file, source).map_err(|error| {
+                if !error.can_be_waived() {
+                    return build_error(error);
+                }
+                BrokenRecord::new(&filename, &file, error)
+                    .map_or_else(BuildError::io(&file), BuildError::failed)
+            })
+        })
     }
 }
 
@@ -56,33 +70,65 @@ impl Builder for TreeLayerBuilder {
     }
 
     fn build(&self, request: &BuildRequest<'_>) -> Result<(), BuildError> {
-        let sources: Vec<TreeSource> = request.json("trees")?;
-        let prefix = match request.env("prefix")? {
-            "" => None,
-            _ => Some(parsed::<ImagePath>(request, "prefix")?),
+        let named: Vec<NamedTree> = request.json("trees")?;
+        let options = TreesOptions {
+            prefix: match request.env("prefix")? {
+                "" => None,
+                _ => Some(parsed::<ImagePath>(request, "prefix")?),
+            },
+            omit: request.json("omit")?,
+            rules: match request.derivation.env().contains_key("conflicts") {
+                true => request.json("conflicts")?,
+                false => BTreeMap::new(),
+            },
         };
-        let omit = request.json("omit")?;
         let mut inputs: BTreeMap<StorePath, PathBuf> = BTreeMap::new();
-        for path in sources
+        for path in named
             .iter()
-            .flat_map(|source| source.control.iter().chain([&source.out]))
+            .flat_map(|tree| tree.control.iter().chain([&tree.out]))
         {
             inputs.insert(path.clone(), request.input(path)?);
         }
         let locate = |path: &StorePath| inputs[path].clone();
-        let load = |source| TreeInput::load(source, &locate);
-        let trees = sources
+        let trees = named
             .into_iter()
-            .map(load)
+            .map(|tree| tree.load(&locate))
             .collect::<Result<Vec<_>, _>>()
             .map_err(build_error)?;
-        describe(request, |layer| describe_trees(layer, &trees, prefix, omit))
+        describe(request, |layer| {
+            describe_trees(layer, &trees, options).map_err(build_error)
+        })
+    }
+}
+
+/// One element of `trees`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedTree {
+    control: Option<StorePath>,
+    name: Option<String>,
+    #[serde(default)]
+    omit: BTreeSet<ImagePath>,
+    out: StorePath,
+}
+
+impl NamedTree {
+    fn load(self, locate: &dyn Fn(&StorePath) -> PathBuf) -> Result<TreeInput, LayerError> {
+        let source = TreeSource {
+            control: self.control,
+            omit: self.omit,
+            out: self.out,
+        };
+        Ok(TreeInput {
+            package: self.name,
+            ..TreeInput::load(source, locate)?
+        })
     }
 }
 
 fn describe(
     request: &BuildRequest<'_>,
-    describe: impl FnOnce(&LayerRequest<'_>) -> Result<LayerDescription, LayerError>,
+    describe: impl FnOnce(&LayerRequest<'_>) -> Result<LayerDescription, BuildError>,
 ) -> Result<(), BuildError> {
     let recipe: Recipe = parsed(request, "recipe")?;
     let cancelled = || request.cancel.is_cancelled();
@@ -91,7 +137,7 @@ fn describe(
         recipe,
         cancelled: &cancelled,
     };
-    let description = describe(&layer).map_err(build_error)?;
+    let description = describe(&layer)?;
     let output = request.output("out")?;
     fs::write(output, description.to_json()).map_err(BuildError::io(output))
 }

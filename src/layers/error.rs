@@ -190,3 +190,14 @@ pub enum LayerError {
         source: io::Error,
     },
 }
+
+impl LayerError {
+    /// Whether it is a wheel's RECORD that is wrong, and nothing else: a waiver for the archive settles it.
+    pub fn can_be_waived(&self) -> bool {
+        match self {
+            Self::Wheel { source, .. } => source.can_be_waived(),
+            Self::Record { .. } => true,
+            _ => false,
+        }
+    }
+}

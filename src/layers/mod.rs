@@ -33,9 +33,9 @@ pub use description::{Entry, EntryKind, LayerDescription, LayerSource};
 pub use error::LayerError;
 pub use modes::{MODES_FILE, ModesRecord};
 pub use path::ImagePath;
-pub use plan::{Conflict, partition_check, settle};
+pub use plan::{Conflict, omission_check, partition_check, settle};
 pub use splice::describe_wheel;
-pub use tree::{TreeInput, describe_trees};
+pub use tree::{TreeInput, TreesOptions, describe_trees};
 
 /// What every description needs besides what the layer is made of.
 #[derive(Clone, Copy)]

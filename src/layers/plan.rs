@@ -94,6 +94,34 @@ pub fn partition_check(layers: &[LayerDescription]) -> Result<(), Conflict> {
     })
 }
 
+/// A layer leaves a path out for another one, and no layer brings it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} is left out of {owner}, but nothing else brings it; if layers.conflicts in cognix.nix gives it to a package \
+     that does not hold it, correct or remove that line"
+)]
+pub struct Unclaimed {
+    path: ImagePath,
+    owner: String,
+}
+
+/// Checks that whatever one layer leaves out is in another.
+pub fn omission_check(layers: &[LayerDescription]) -> Result<(), Unclaimed> {
+    for layer in layers {
+        for (owner, path) in layer.source.omitted() {
+            if !layers
+                .iter()
+                .any(|layer| layer.entry(path.as_str()).is_some())
+            {
+                let owner = owner.unwrap_or(&layer.name).to_owned();
+                let path = path.clone();
+                return Err(Unclaimed { path, owner });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What each layer has to leave out so that the layers become a partition: of files and links that several layers bring
 /// in exactly the same form, the first layer in the given order keeps its own. Everything else that does not go together
 /// is a conflict.

@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{
-    description::{PythonVersion, TreeSource, WheelSource},
+    description::{PythonVersion, RecordPolicy, TreeSource, WheelSource},
     *,
 };
 use crate::builtins::wheel::{
@@ -149,14 +149,20 @@ fn describe(tree: &Path, omit: BTreeSet<ImagePath>) -> LayerDescription {
     };
     let source = TreeSource {
         control: None,
+        omit: BTreeSet::new(),
         out: store_path("part"),
     };
     let input = TreeInput {
         root: tree.to_owned(),
         source,
         modes: None,
+        package: None,
     };
-    describe_trees(&request, &[input], None, omit).expect("a tree")
+    let options = TreesOptions {
+        omit,
+        ..TreesOptions::default()
+    };
+    describe_trees(&request, &[input], options).expect("a tree")
 }
 
 proptest! {
@@ -193,10 +199,10 @@ proptest! {
         // And so does one layer made of all trees at once.
         let request = LayerRequest { name: "whole", recipe: Recipe::FOR_TREES, cancelled: &|| false };
         let inputs: Vec<_> = parts.iter().zip(["p0", "p1", "p2"]).map(|(root, name)| {
-            let source = TreeSource { control: None, out: store_path(name) };
-            TreeInput { root: root.clone(), source, modes: None }
+            let source = TreeSource { control: None, omit: BTreeSet::new(), out: store_path(name) };
+            TreeInput { root: root.clone(), source, modes: None, package: None }
         }).collect();
-        let one = describe_trees(&request, &inputs, None, BTreeSet::new()).expect("trees");
+        let one = describe_trees(&request, &inputs, TreesOptions::default()).expect("trees");
         let locate = |path: &StorePath| {
             let part: usize = path.name()[1..].parse().expect("a number");
             parts[part].clone()
@@ -205,6 +211,46 @@ proptest! {
         write(&one, &locate, &mut bytes).expect("the same bytes");
         unpack(&mut merged, &bytes);
         prop_assert_eq!(merged, stacked);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Copying merges: a tree over itself is that tree, whether the merge or an engine's unpacking does it, and nothing
+    /// ever comes to lie inside its own copy (`/venv/venv`).
+    #[test]
+    fn a_tree_projected_onto_itself_stays_what_it_is(
+        whole in whole(),
+        prefix in prop::option::of("[a-c]{1,2}(/[a-c]){0,2}"),
+    ) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let tree = directory.path().join("tree");
+        fs::create_dir(&tree).expect("a directory");
+        write_nodes(&tree, &with_parents(whole.iter().map(|(path, node, _)| (path, node))));
+        let prefix = prefix.map(|path| ImagePath::parse(path).expect("a path"));
+        let described = |times: usize| {
+            let request = LayerRequest { name: "tree", recipe: Recipe::FOR_TREES, cancelled: &|| false };
+            let source = TreeSource { control: None, omit: BTreeSet::new(), out: store_path("tree") };
+            let input = TreeInput { root: tree.clone(), source, modes: None, package: None };
+            let options = TreesOptions { prefix: prefix.clone(), ..TreesOptions::default() };
+            describe_trees(&request, &vec![input; times], options).expect("a tree")
+        };
+        let (once, twice) = (described(1), described(2));
+        prop_assert_eq!((once.diff_id, &once.entries), (twice.diff_id, &twice.entries));
+
+        let mut layer = Vec::new();
+        write_tar(&once, &|_| tree.clone(), &mut layer).expect("the same bytes");
+        let root = directory.path().join("root");
+        fs::create_dir(&root).expect("a directory");
+        for _ in 0..2 {
+            ::tar::Archive::new(layer.as_slice()).unpack(&root).expect("our own layer");
+        }
+        // The modes that were unpacked are those of this process.
+        let places = |description: &LayerDescription| -> Vec<_> {
+            description.entries.iter().map(|entry| (entry.path.clone(), entry.kind.clone())).collect()
+        };
+        prop_assert_eq!(places(&describe(&root, BTreeSet::new())), places(&once));
     }
 }
 
@@ -226,8 +272,13 @@ fn the_layer_of_a_wheel_equals_its_tree() {
     fs::write(&file, wheel.zip().bytes()).expect("a file");
 
     let archive = WheelArchive::open(fs::File::open(&file).expect("a file")).expect("a wheel");
-    let planned =
-        plan(&archive, DEMO_FILENAME, &InstallTarget { python: (3, 11) }).expect("a plan");
+    let planned = plan(
+        &archive,
+        DEMO_FILENAME,
+        &InstallTarget { python: (3, 11) },
+        RecordPolicy::Checked,
+    )
+    .expect("a plan");
     let tree = directory.path().join("tree");
     write_tree(&archive, &planned, &tree, &|| false).expect("a tree");
     let mut expected = Root::new();
@@ -243,6 +294,7 @@ fn the_layer_of_a_wheel_equals_its_tree() {
         filename: DEMO_FILENAME.to_owned(),
         python: PythonVersion(3, 11),
         omit: BTreeSet::new(),
+        record: RecordPolicy::Checked,
     };
     let description = describe_wheel(&request, &file, source).expect("a wheel");
     let (mut bytes, mut found) = (Vec::new(), Root::new());

@@ -158,6 +158,17 @@ pub enum WheelError {
     Cancelled,
 }
 
+impl WheelError {
+    /// Whether it is RECORD that is wrong, and nothing else: a waiver for the archive makes the wheel installable.
+    pub fn can_be_waived(&self) -> bool {
+        match self {
+            Self::Unlisted { .. } | Self::Missing { .. } | Self::Mismatch { .. } => true,
+            Self::Malformed { file, .. } => file.ends_with(".dist-info/RECORD"),
+            _ => false,
+        }
+    }
+}
+
 fn at_line(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(", line {line}"))
 }

@@ -21,10 +21,11 @@ mod target;
 mod tree;
 
 pub use archive::{ArchiveError, Limits, Member, MemberReader, Method, RawReader, WheelArchive};
-pub use builder::{NAME, WheelBuilder};
+pub use builder::{BrokenRecord, NAME, WheelBuilder};
 pub use entry_points::command_digests;
 pub use error::WheelError;
 pub use plan::{Content, InstallPlan, PlannedFile, plan};
+pub use record::RecordPolicy;
 pub use target::{InstallTarget, VENV_PREFIX};
 pub use tree::write_tree;
 

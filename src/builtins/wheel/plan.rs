@@ -11,7 +11,7 @@
 //! | `N-V.data/purelib/`, `platlib/` | `lib/python3.X/site-packages/` |
 //! | `N-V.data/scripts/` | `bin/`, executable, `#!python` replaced |
 //! | `N-V.data/headers/` | `include/site/python3.X/NAME/` |
-//! | `N-V.data/data/` | the environment itself |
+//! | `N-V.data/data/` | the environment itself, where `lib64` is a link to `lib` |
 //! | entry points | `bin/`, generated |
 //!
 //! In the `.dist-info` directory, INSTALLER and RECORD are generated. REQUESTED and direct_url.json say who asked for an
@@ -28,7 +28,7 @@ use super::{
     entry_points::{self, Commands},
     filename::WheelName,
     metadata::{self, Headers},
-    record,
+    record::{self, RecordPolicy},
 };
 
 /// The longest description, or script to be changed, that is read into memory.
@@ -72,8 +72,9 @@ pub fn plan(
     archive: &WheelArchive,
     filename: &str,
     target: &InstallTarget,
+    record: RecordPolicy,
 ) -> Result<InstallPlan, WheelError> {
-    let wheel = Wheel::open(archive, filename)?;
+    let wheel = Wheel::open(archive, filename, record)?;
     let commands = wheel.commands(target)?;
     let mut planner = Planner {
         wheel: &wheel,
@@ -108,10 +109,14 @@ struct Wheel<'a> {
 }
 
 impl<'a> Wheel<'a> {
-    fn open(archive: &'a WheelArchive, filename: &str) -> Result<Self, WheelError> {
+    fn open(
+        archive: &'a WheelArchive,
+        filename: &str,
+        record: RecordPolicy,
+    ) -> Result<Self, WheelError> {
         let name = WheelName::parse(filename)?;
         let stem = find_dist_info(archive, &name)?;
-        let digests = record::read(archive, &format!("{stem}.dist-info/RECORD"))?;
+        let digests = record::digests(archive, &format!("{stem}.dist-info/RECORD"), record)?;
         let wheel = Self {
             archive,
             name,
@@ -276,7 +281,10 @@ impl Planner<'_> {
         let root = match scheme {
             "purelib" | "platlib" => self.target.site_packages(),
             "headers" => self.target.headers(&self.wheel.name.name),
-            "data" => super::target::VENV_PREFIX.to_owned(),
+            "data" => {
+                let path = self.target.below_environment(rest);
+                return self.push(index, member, path, member.is_executable());
+            }
             "scripts" if rest.contains('/') => {
                 return Err(refused("the name of a command is no path".to_owned()));
             }

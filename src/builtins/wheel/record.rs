@@ -20,6 +20,16 @@ const LIMIT: u64 = 256 << 20;
 /// What a RECORD cannot list: itself, and the signatures that are made of it.
 const OWN_FILES: [&str; 3] = ["RECORD", "RECORD.jws", "RECORD.p7s"];
 
+/// What becomes of a RECORD that does not keep its promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordPolicy {
+    /// It is held against the archive, and the wheel is refused (REC-2).
+    Checked,
+    /// A waiver for this very archive says that it may be installed all the same (REC-3). What RECORD says is not looked
+    /// at; the digests are those of the files.
+    Waived,
+}
+
 /// One line of a RECORD.
 #[derive(Clone, Copy)]
 struct Row<'a> {
@@ -50,12 +60,36 @@ struct Record<'a> {
     missing: Option<(u64, String, usize)>,
 }
 
-/// Reads the RECORD with the given path and returns the SHA-256 of every file in the order of the archive's members.
+/// Finds the RECORD with the given path and returns the SHA-256 of every file in the order of the archive's members.
 /// Directories and the RECORD itself have none.
-pub(super) fn read(archive: &WheelArchive, path: &str) -> Result<Vec<Option<Sha256>>, WheelError> {
+pub(super) fn digests(
+    archive: &WheelArchive,
+    path: &str,
+    policy: RecordPolicy,
+) -> Result<Vec<Option<Sha256>>, WheelError> {
     let index = archive.find(path).ok_or_else(|| WheelError::Absent {
         file: path.to_owned(),
     })?;
+    match policy {
+        RecordPolicy::Checked => promised(archive, path, index),
+        RecordPolicy::Waived => (0..)
+            .zip(archive.members())
+            .map(|(at, member)| {
+                let has_digest = at != index && !member.is_directory();
+                has_digest
+                    .then(|| hash(archive, at, &mut |_| {}))
+                    .transpose()
+            })
+            .collect(),
+    }
+}
+
+/// What the RECORD says, held against the archive.
+fn promised(
+    archive: &WheelArchive,
+    path: &str,
+    index: usize,
+) -> Result<Vec<Option<Sha256>>, WheelError> {
     let members = archive.members().len();
     let mut record = Record {
         archive,
@@ -182,7 +216,7 @@ impl Record<'_> {
             "sha384" => Box::new(Sha384::new()),
             _ => Box::new(Sha512::new()),
         };
-        let digest = self.hash(index, &mut |bytes| other.update(bytes))?;
+        let digest = hash(self.archive, index, &mut |bytes| other.update(bytes))?;
         let found = other.finalize();
         if *found == *expected {
             return Ok(digest);
@@ -194,20 +228,6 @@ impl Record<'_> {
             found,
             expected,
         ))
-    }
-
-    fn hash(&self, index: usize, also: &mut dyn FnMut(&[u8])) -> Result<Sha256, WheelError> {
-        let mut content = self.archive.read(index).map_err(ArchiveError::from_read)?;
-        let mut hasher = Sha256Hasher::new();
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let read = content.read(&mut buffer).map_err(ArchiveError::from_read)?;
-            if read == 0 {
-                return Ok(hasher.finish());
-            }
-            hasher.update(&buffer[..read]);
-            also(&buffer[..read]);
-        }
     }
 
     fn check_complete(&self) -> Result<(), WheelError> {
@@ -232,7 +252,7 @@ impl Record<'_> {
     fn hash_signatures(&mut self) -> Result<(), WheelError> {
         for name in &OWN_FILES[1..] {
             if let Some(index) = self.archive.find(&format!("{}{name}", self.directory)) {
-                self.digests[index] = Some(self.hash(index, &mut |_| {})?);
+                self.digests[index] = Some(hash(self.archive, index, &mut |_| {})?);
             }
         }
         Ok(())
@@ -266,6 +286,25 @@ impl Record<'_> {
             expected,
             record,
         }
+    }
+}
+
+/// The digest of a member's content, every piece of which `also` sees.
+fn hash(
+    archive: &WheelArchive,
+    index: usize,
+    also: &mut dyn FnMut(&[u8]),
+) -> Result<Sha256, WheelError> {
+    let mut content = archive.read(index).map_err(ArchiveError::from_read)?;
+    let mut hasher = Sha256Hasher::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = content.read(&mut buffer).map_err(ArchiveError::from_read)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..read]);
+        also(&buffer[..read]);
     }
 }
 

@@ -48,6 +48,14 @@ impl InstallTarget {
         format!("{VENV_PREFIX}/include/site/python{major}.{minor}/{package}")
     }
 
+    /// A path of the environment itself. Its `lib64` is a link to `lib`, and a directory there would be in its way.
+    pub(super) fn below_environment(&self, path: &str) -> String {
+        match path.strip_prefix("lib64/") {
+            Some(rest) => format!("{VENV_PREFIX}/lib/{rest}"),
+            None => format!("{VENV_PREFIX}/{path}"),
+        }
+    }
+
     /// A path in the environment as the installed RECORD names it: relative to the directory of packages, by the
     /// shortest way.
     pub(super) fn record_path(&self, path: &str) -> String {
@@ -81,6 +89,9 @@ impl InstallTarget {
         };
         if below.eq_ignore_ascii_case("pyvenv.cfg") {
             return reserved("it would replace the environment's configuration");
+        }
+        if below == "lib64" {
+            return reserved("it would replace the environment's link to `lib`");
         }
         match below.split_once('/') {
             Some((directory, name)) if directory == "bin" && is_interpreter(name) => {
@@ -197,6 +208,10 @@ mod tests {
         assert_eq!(
             message("venv/../etc/passwd"),
             refused("its place has a part that is `.` or `..`")
+        );
+        assert_eq!(
+            message("venv/lib64"),
+            refused("it would replace the environment's link to `lib`")
         );
         assert_eq!(
             message("venv/PyVenv.cfg"),

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! or `"source":{"kind":"trees","omit":[],"prefix":"src","trees":[{"control":"/nix/store/…","out":"/nix/store/…"}]}`.
-//! Owners stand only where they are not 0; a prefix stands only where there is one.
+//! Owners stand only where they are not 0; a prefix, what a tree leaves out (`"omit":["venv/a"]`) and a waiver for a
+//! wheel's RECORD (`"record":"waived"`) stand only where there is one.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ use cognix_derivations::{Sha256, StorePath};
 
 use super::{
     DiffId, Entry, EntryKind, LayerDescription, LayerDigest, LayerSource, PythonVersion,
-    TreeSource, TreesSource, WheelSource, broken_rule,
+    RecordPolicy, TreeSource, TreesSource, WheelSource, broken_rule,
 };
 use crate::layers::{
     compress::{Recipe, UnknownRecipe},
@@ -130,9 +131,18 @@ struct SourceFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     python: Option<PythonVersion>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    record: Option<RecordFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     trees: Option<Vec<TreeSource>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wheel: Option<StorePath>,
+}
+
+/// Where a wheel's RECORD is believed, nothing is said about it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RecordFile {
+    Waived,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -263,12 +273,14 @@ impl From<&LayerSource> for SourceFile {
                 filename,
                 python,
                 omit,
+                record,
             }) => Self {
                 filename: Some(filename),
                 kind: SourceKind::Wheel,
                 omit,
                 prefix: None,
                 python: Some(python),
+                record: (record == RecordPolicy::Waived).then_some(RecordFile::Waived),
                 trees: None,
                 wheel: Some(wheel),
             },
@@ -282,6 +294,7 @@ impl From<&LayerSource> for SourceFile {
                 omit,
                 prefix,
                 python: None,
+                record: None,
                 trees: Some(trees),
                 wheel: None,
             },
@@ -300,6 +313,7 @@ impl TryFrom<SourceFile> for LayerSource {
                 python: Some(python),
                 wheel: Some(wheel),
                 omit,
+                record,
                 prefix: None,
                 trees: None,
             } => Ok(Self::Wheel(WheelSource {
@@ -307,6 +321,10 @@ impl TryFrom<SourceFile> for LayerSource {
                 filename,
                 python,
                 omit,
+                record: match record {
+                    None => RecordPolicy::Checked,
+                    Some(RecordFile::Waived) => RecordPolicy::Waived,
+                },
             })),
             SourceFile {
                 kind: SourceKind::Trees,
@@ -315,6 +333,7 @@ impl TryFrom<SourceFile> for LayerSource {
                 omit,
                 filename: None,
                 python: None,
+                record: None,
                 wheel: None,
             } => Ok(Self::Trees(TreesSource {
                 trees,

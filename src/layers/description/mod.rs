@@ -17,6 +17,7 @@ use super::{
     path::ImagePath,
 };
 
+pub use crate::builtins::wheel::RecordPolicy;
 pub use json::DescriptionError;
 
 /// A layer as data. Values read from text and values made by this room keep two rules: the entries are sorted by the
@@ -67,8 +68,10 @@ pub struct WheelSource {
     pub filename: String,
     /// The interpreter, major and minor version.
     pub python: PythonVersion,
-    /// Files that are left out, because another layer brings them with the same bytes.
+    /// Files that are left out, because another layer brings them with the same bytes, or by a rule of the lock.
     pub omit: BTreeSet<ImagePath>,
+    /// Whether the wheel's own list of its files is believed.
+    pub record: RecordPolicy,
 }
 
 /// Trees of the store, in the order in which their modes count.
@@ -89,6 +92,9 @@ pub struct TreeSource {
     /// The output whose `modes.json` applies, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<StorePath>,
+    /// Files and links of this tree that are left out, by their place in the image: another tree or layer brings them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub omit: BTreeSet<ImagePath>,
     /// The tree itself.
     pub out: StorePath,
 }
@@ -155,6 +161,19 @@ impl LayerDescription {
 }
 
 impl LayerSource {
+    /// Every path that is left out, and of which tree; none for that of the whole layer.
+    pub fn omitted(&self) -> impl Iterator<Item = (Option<&str>, &ImagePath)> {
+        let (whole, trees) = match self {
+            Self::Wheel(source) => (&source.omit, [].as_slice()),
+            Self::Trees(source) => (&source.omit, source.trees.as_slice()),
+        };
+        let of_trees = trees.iter().flat_map(|tree| {
+            let owner = Some(tree.out.name());
+            tree.omit.iter().map(move |path| (owner, path))
+        });
+        whole.iter().map(|path| (None, path)).chain(of_trees)
+    }
+
     fn store_paths(&self) -> Vec<&StorePath> {
         match self {
             Self::Wheel(source) => vec![&source.wheel],

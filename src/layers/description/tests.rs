@@ -63,6 +63,11 @@ fn refuses_what_it_would_not_write() {
         ("\"venv/b\"", "\"venv/../b\"", "not valid"),
         ("\"target\":\"a.py\"", "\"size\":1", "other keys"),
         ("\"python\":\"3.11\",", "", "not valid"),
+        (
+            "\"python\":\"3.11\",",
+            "\"python\":\"3.11\",\"record\":\"checked\",",
+            "not valid",
+        ),
         ("\"python\":\"3.11\"", "\"python\":\"3.011\"", "not valid"),
         ("sha256:e3b0", "SHA256:e3b0", "not valid"),
         ("sha256:e3b0", "sha256:E3b0", "not valid"),
@@ -131,7 +136,11 @@ proptest! {
         sizes in any::<[u64; 2]>(),
         control in any::<bool>(),
     ) {
-        let tree = TreeSource { control: control.then(|| store_path("control")), out: store_path("tree") };
+        let tree = TreeSource {
+            control: control.then(|| store_path("control")),
+            omit: entries.iter().map(|entry| entry.path.clone()).skip(1).take(2).collect(),
+            out: store_path("tree"),
+        };
         let omit = entries.iter().map(|entry| entry.path.clone()).take(2).collect();
         let prefix = entries.first().map(|entry| entry.path.clone());
         let description = LayerDescription {

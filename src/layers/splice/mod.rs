@@ -151,12 +151,12 @@ impl<'a> Wheel<'a> {
         let target = InstallTarget {
             python: (source.python.0, source.python.1),
         };
-        let planned = plan(&archive, filename, &target).map_err(failed)?.files;
+        let planned = plan(&archive, filename, &target, source.record).map_err(failed)?;
         Ok(Self {
             filename,
             written,
             archive,
-            planned,
+            planned: planned.files,
         })
     }
 

@@ -5,7 +5,10 @@ use cognix_derivations::StorePath;
 use super::*;
 use crate::{
     builtins::wheel::fixtures::{DEMO_FILENAME, Entry as ZipEntry, Wheel as DemoWheel},
-    layers::{description::PythonVersion, write},
+    layers::{
+        description::{PythonVersion, RecordPolicy},
+        write,
+    },
 };
 
 const GOLDEN: &[u8] = include_bytes!("golden/demo-1.0-py3-none-any.whl");
@@ -27,6 +30,7 @@ impl Case {
             filename: DEMO_FILENAME.to_owned(),
             python: PythonVersion(3, 11),
             omit: BTreeSet::new(),
+            record: RecordPolicy::Checked,
         };
         let case = Self { directory, source };
         std::fs::write(case.file(), wheel).expect("a temporary file");

@@ -31,8 +31,22 @@ pub(super) struct Merged<'a> {
 /// A merged tree, by path.
 pub(super) type Tree<'a> = BTreeMap<ImagePath, Merged<'a>>;
 
-/// One tree: the name of its owner and what is in it.
-pub(super) type Owned<'a> = (&'a str, &'a [Found]);
+/// One tree and what is in it.
+pub(super) struct Owned<'a> {
+    /// The name in messages.
+    pub(super) owner: &'a str,
+    /// The name in rules.
+    pub(super) package: Option<&'a str>,
+    /// Files and links to be left out, by their place in the image.
+    pub(super) omit: &'a BTreeSet<ImagePath>,
+    pub(super) found: &'a [Found],
+}
+
+/// What each tree has left out, in their order.
+pub(super) type Omitted = Vec<BTreeSet<ImagePath>>;
+
+/// The package that a path belongs to, whoever else brings it.
+pub(super) type Rules = BTreeMap<ImagePath, String>;
 
 /// Whether two files, found to have the same size, have the same content.
 pub(super) type SameContent<'a> = dyn FnMut(&Found, &Found) -> Result<bool, LayerError> + 'a;
@@ -54,19 +68,34 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// Merges the trees in their order.
+/// Merges the trees in their order; also says what each has left out.
 pub(super) fn merge<'a>(
     trees: &[Owned<'a>],
+    rules: &Rules,
     same_content: &mut SameContent<'_>,
-) -> Result<Tree<'a>, LayerError> {
-    let links = Links::of(trees)?;
+) -> Result<(Tree<'a>, Omitted), LayerError> {
+    let links = Links::of(trees, rules)?;
     let mut merged = Tree::new();
-    for (owner, found) in trees {
-        for found in *found {
-            if let Some(path) = links.place_of(found)? {
-                place(&mut merged, path, owner, found, same_content)?;
+    let mut omitted = Omitted::new();
+    for tree in trees {
+        let mut without = BTreeSet::new();
+        for found in tree.found {
+            let Some(path) = links.place_of(found)? else {
+                continue;
+            };
+            if found.kind != FoundKind::Directory && tree.leaves_out(&path, rules) {
+                without.insert(path);
+            } else {
+                place(&mut merged, path, tree.owner, found, same_content)?;
             }
         }
+        if let Some(path) = tree.omit.iter().find(|path| !without.contains(*path)) {
+            return Err(LayerError::Omit {
+                layer: tree.owner.to_owned(),
+                path: path.clone(),
+            });
+        }
+        omitted.push(without);
     }
     let entries: Vec<_> = merged
         .iter()
@@ -77,7 +106,15 @@ pub(super) fn merge<'a>(
             add_directory(&mut merged, above, &entry)?;
         }
     }
-    Ok(merged)
+    Ok((merged, omitted))
+}
+
+impl Owned<'_> {
+    /// Whether a file or link of this tree is another's by a decision made before.
+    fn leaves_out(&self, path: &ImagePath, rules: &Rules) -> bool {
+        let another = |owner: &String| self.package != Some(owner);
+        self.omit.contains(path) || rules.get(path).is_some_and(another)
+    }
 }
 
 /// Adds a directory of the layer's own, unless there is one.
@@ -177,11 +214,15 @@ struct Links<'a> {
 }
 
 impl<'a> Links<'a> {
-    fn of(trees: &[Owned<'a>]) -> Result<Self, LayerError> {
-        let every = || trees.iter().flat_map(|(_, found)| found.iter());
-        let links: Vec<(&ImagePath, &str)> = every()
-            .filter_map(|found| match &found.kind {
-                FoundKind::Symlink { target } => Some((&found.path, target.as_str())),
+    fn of(trees: &[Owned<'a>], rules: &Rules) -> Result<Self, LayerError> {
+        let every = || trees.iter().flat_map(|tree| tree.found.iter());
+        let links: Vec<(&ImagePath, &str)> = trees
+            .iter()
+            .flat_map(|tree| tree.found.iter().map(move |found| (tree, found)))
+            .filter_map(|(tree, found)| match &found.kind {
+                FoundKind::Symlink { target } if !tree.leaves_out(&found.path, rules) => {
+                    Some((&found.path, target.as_str()))
+                }
                 _ => None,
             })
             .collect();

@@ -8,7 +8,7 @@ mod merge;
 mod scan;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use std::{
 use cognix_derivations::{HashingWriter, Sha256, Sha256Hasher, StorePath};
 
 use self::{
-    merge::{Merged, Tree},
+    merge::{Merged, Omitted, Owned, Tree},
     scan::{Found, FoundKind},
 };
 use super::{
@@ -44,6 +44,20 @@ pub struct TreeInput {
     pub source: TreeSource,
     /// Deviating modes and owners, by path below the tree's root.
     pub modes: Option<ModesRecord>,
+    /// The package that it is made of, by which rules name it.
+    pub package: Option<String>,
+}
+
+/// How trees are put together; the default is at the root, whole, and without rules.
+#[derive(Clone, Debug, Default)]
+pub struct TreesOptions {
+    /// The directory they are put in; none for the root.
+    pub prefix: Option<ImagePath>,
+    /// Files and links that are left out, whichever tree brings them.
+    pub omit: BTreeSet<ImagePath>,
+    /// Files and links that belong to one package: every other tree leaves them out, also when that package is in
+    /// another layer.
+    pub rules: BTreeMap<ImagePath, String>,
 }
 
 impl TreeInput {
@@ -61,6 +75,7 @@ impl TreeInput {
             root,
             source,
             modes,
+            package: None,
         })
     }
 
@@ -70,24 +85,28 @@ impl TreeInput {
     }
 }
 
-/// Describes the layer of several trees, merged, below `prefix` or at the root.
+/// Describes the layer of several trees, merged. What trees leave out by a rule stands in the description, so that its
+/// bytes are made again without the rules.
 pub fn describe_trees(
     request: &LayerRequest<'_>,
     trees: &[TreeInput],
-    prefix: Option<ImagePath>,
-    omit: BTreeSet<ImagePath>,
+    options: TreesOptions,
 ) -> Result<LayerDescription, LayerError> {
-    let source = TreesSource {
+    let mut source = TreesSource {
         trees: trees.iter().map(|tree| tree.source.clone()).collect(),
-        prefix,
-        omit,
+        prefix: options.prefix,
+        omit: options.omit,
     };
     let layer = TreeLayer {
         request: *request,
         trees,
         source: &source,
+        rules: &options.rules,
     };
     let (streamed, _) = layer.stream(io::sink())?;
+    for (tree, omitted) in source.trees.iter_mut().zip(&streamed.omitted) {
+        tree.omit.clone_from(omitted);
+    }
     Ok(LayerDescription {
         name: request.name.to_owned(),
         recipe: request.recipe,
@@ -151,8 +170,11 @@ fn layer_of<'a>(
         request,
         trees,
         source,
+        rules: &NO_RULES,
     }
 }
+
+static NO_RULES: BTreeMap<ImagePath, String> = BTreeMap::new();
 
 /// What became of a layer.
 struct Streamed {
@@ -161,12 +183,14 @@ struct Streamed {
     size: u64,
     uncompressed_size: u64,
     entries: Vec<Entry>,
+    omitted: Omitted,
 }
 
 struct TreeLayer<'a> {
     request: LayerRequest<'a>,
     trees: &'a [TreeInput],
     source: &'a TreesSource,
+    rules: &'a BTreeMap<ImagePath, String>,
 }
 
 impl TreeLayer<'_> {
@@ -182,7 +206,7 @@ impl TreeLayer<'_> {
         let compressor = BlockCompressor::new(HashingWriter::new(out))
             .map_err(|error| self.not_written(error))?;
         let mut layer = HashingWriter::new(compressor);
-        let entries = self.stream_tar(&mut layer)?;
+        let (entries, omitted) = self.stream_tar(&mut layer)?;
         let (compressor, diff_id, uncompressed_size) = layer.finish();
         let out = compressor
             .finish()
@@ -196,30 +220,33 @@ impl TreeLayer<'_> {
                 size,
                 uncompressed_size,
                 entries,
+                omitted,
             },
             out,
         ))
     }
 
     /// Merges the trees and writes the tar stream.
-    fn stream_tar(&self, out: &mut impl Write) -> Result<Vec<Entry>, LayerError> {
+    fn stream_tar(&self, out: &mut impl Write) -> Result<(Vec<Entry>, Omitted), LayerError> {
         let prefix = self.source.prefix.as_ref();
         let scanned = self
             .trees
             .iter()
             .map(|tree| scan::scan(tree, prefix, self.request.cancelled));
         let scanned = scanned.collect::<Result<Vec<_>, _>>()?;
-        let owned = self
-            .trees
-            .iter()
-            .zip(&scanned)
-            .map(|(tree, found)| (tree.owner(), found.as_slice()));
-        let mut merged = merge::merge(&owned.collect::<Vec<_>>(), &mut same_content)?;
+        let owned = self.trees.iter().zip(&scanned).map(|(tree, found)| Owned {
+            owner: tree.owner(),
+            package: tree.package.as_deref(),
+            omit: &tree.source.omit,
+            found,
+        });
+        let owned: Vec<_> = owned.collect();
+        let (mut merged, omitted) = merge::merge(&owned, self.rules, &mut same_content)?;
         if let Some(prefix) = prefix {
             merge::add_prefix(&mut merged, prefix)?;
         }
         self.leave_out(&mut merged)?;
-        self.write_entries(&merged, out)
+        Ok((self.write_entries(&merged, out)?, omitted))
     }
 
     fn leave_out(&self, merged: &mut Tree<'_>) -> Result<(), LayerError> {

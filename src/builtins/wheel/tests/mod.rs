@@ -23,6 +23,7 @@ fn planned(wheel: &Wheel) -> Result<InstallPlan, WheelError> {
         &wheel.zip().open().expect("a good archive"),
         DEMO_FILENAME,
         &TARGET,
+        RecordPolicy::Checked,
     )
 }
 
@@ -153,7 +154,7 @@ fn rec_1_file_name_metadata_and_directory_agree() {
     );
     let archive = Wheel::new(&[]).zip().open().expect("a good archive");
     let message = |filename| {
-        plan(&archive, filename, &TARGET)
+        plan(&archive, filename, &TARGET, RecordPolicy::Checked)
             .expect_err("no")
             .to_string()
     };
@@ -182,7 +183,12 @@ fn rec_1_one_dist_info_with_its_files() {
     }
     let mut zip = Wheel::new(&[]).zip();
     zip.entries.pop();
-    let error = plan(&zip.open().expect("a good archive"), DEMO_FILENAME, &TARGET);
+    let error = plan(
+        &zip.open().expect("a good archive"),
+        DEMO_FILENAME,
+        &TARGET,
+        RecordPolicy::Checked,
+    );
     assert_eq!(
         error.expect_err("no RECORD").to_string(),
         "wheel has no `demo-1.0.dist-info/RECORD`"
@@ -197,7 +203,8 @@ fn rec_1_one_dist_info_with_its_files() {
         plan(
             &none.open().expect("a good archive"),
             DEMO_FILENAME,
-            &TARGET
+            &TARGET,
+            RecordPolicy::Checked,
         )
         .expect_err("no dist-info")
         .to_string(),
@@ -263,6 +270,26 @@ fn rec_4_data_directories() {
     );
     let deep = format!("demo-1.0.data/purelib/{}a", "d/".repeat(61));
     check(&deep, "its place is deeper than 64 directories");
+}
+
+#[test]
+fn data_below_lib64_goes_where_the_link_leads() {
+    let wheel = Wheel::new(&[
+        ("demo-1.0.data/data/lib64/libdemo.so", b"\x7fELF"),
+        ("demo-1.0.data/data/lib64x/other", b""),
+    ]);
+    assert_eq!(paths(&wheel), ["venv/lib/libdemo.so", "venv/lib64x/other"]);
+    refused(
+        &Wheel::new(&[
+            ("demo-1.0.data/data/lib64/libdemo.so", b"one"),
+            ("demo-1.0.data/data/lib/libdemo.so", b"two"),
+        ]),
+        "`venv/lib/libdemo.so` and `venv/lib/libdemo.so` cannot both be installed",
+    );
+    refused(
+        &Wheel::new(&[("demo-1.0.data/data/lib64", b"a file")]),
+        "`demo-1.0.data/data/lib64` cannot be installed: it would replace the environment's link to `lib`",
+    );
 }
 
 #[test]
@@ -336,7 +363,7 @@ proptest! {
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(&bytes).expect("written");
         let Ok(archive) = WheelArchive::open(file) else { return Ok(()) };
-        let Ok(plan) = plan(&archive, DEMO_FILENAME, &TARGET) else { return Ok(()) };
+        let Ok(plan) = plan(&archive, DEMO_FILENAME, &TARGET, RecordPolicy::Checked) else { return Ok(()) };
         let target = directory.path().join("out");
         if write_tree(&archive, &plan, &target, &|| false).is_ok() {
             for file in plan.files {

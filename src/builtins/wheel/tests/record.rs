@@ -207,3 +207,65 @@ fn rec_2_signatures_are_not_listed() {
     planned(&wheel().record(|text| text.replace("demo-1.0.dist-info/RECORD,,\n", "")))
         .expect("a record that does not list itself");
 }
+
+/// What a waiver makes of a wheel: the plan of the same files with a RECORD that is right.
+#[test]
+fn rec_3_a_waived_record_is_made_anew() {
+    let good = planned(&rich_wheel()).expect("a good wheel");
+    let without_indices = |plan: &InstallPlan| -> Vec<_> {
+        let files = plan.files.iter();
+        files
+            .map(|file| (file.path.clone(), file.executable, file.size, file.sha256))
+            .collect()
+    };
+    let lies: [fn(String) -> String; 6] = [
+        |text| text.replace("sha256=", "sha256=x"),
+        |text| text.replace(",6\n", ",7\n"),
+        |text| {
+            text.lines()
+                .take(3)
+                .map(|line| format!("{line}\n"))
+                .collect()
+        },
+        |text| text + "demo/absent.py,,\n/demo/absolute.py,,\n",
+        |text| format!("{text}{text}"),
+        |_| "no,csv\n\"at all".to_owned(),
+    ];
+    for lie in lies {
+        let wheel = rich_wheel().record(lie);
+        let error = planned(&wheel).expect_err("RECORD is wrong");
+        assert!(error.can_be_waived(), "{error}");
+        let waived = waived(&wheel).expect("a waiver");
+        assert_eq!(without_indices(&waived), without_indices(&good));
+        let record = format!("{SITE_PACKAGES}/{RECORD}");
+        assert_eq!(generated(&waived, &record), generated(&good, &record));
+    }
+}
+
+#[test]
+fn rec_3_a_waiver_is_for_the_record_alone() {
+    for wheel in [
+        Wheel::new(&[("demo-1.0.data/scripts/python", b"")]),
+        Wheel::new(&[]).without("demo-1.0.dist-info/METADATA"),
+        Wheel::new(&[("demo-1.0.data/nonsense/a", b"")]),
+        Wheel::new(&[(
+            "demo-1.0.dist-info/entry_points.txt",
+            b"[console_scripts]\na\n",
+        )]),
+    ] {
+        let error = waived(&wheel).expect_err("another rule");
+        assert!(!error.can_be_waived(), "{error}");
+        assert_eq!(
+            planned(&wheel).expect_err("another rule").to_string(),
+            error.to_string()
+        );
+    }
+    let damaged = Entry::stored("demo/a.py", b"a = 1\n").both(|header| header.crc32 ^= 1);
+    let error = waived(&Wheel::new(&[]).entry(damaged, b"a = 1\n"));
+    assert!(!error.expect_err("a checksum").can_be_waived());
+}
+
+fn waived(wheel: &Wheel) -> Result<InstallPlan, WheelError> {
+    let archive = wheel.zip().open().expect("a good archive");
+    plan(&archive, DEMO_FILENAME, &TARGET, RecordPolicy::Waived)
+}

@@ -11,7 +11,7 @@ use super::*;
 
 fn write(wheel: &Wheel, target: &Path) -> Result<InstallPlan, WheelError> {
     let archive = wheel.zip().open().expect("a good archive");
-    let plan = plan(&archive, DEMO_FILENAME, &TARGET)?;
+    let plan = plan(&archive, DEMO_FILENAME, &TARGET, RecordPolicy::Checked)?;
     write_tree(&archive, &plan, target, &|| false).map(|()| plan)
 }
 
@@ -120,7 +120,7 @@ fn all_6_nothing_that_exists_is_written_to_or_followed() {
 fn cancelling_ends_the_work() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let archive = rich_wheel().zip().open().expect("a good archive");
-    let plan = plan(&archive, DEMO_FILENAME, &TARGET).expect("a good wheel");
+    let plan = plan(&archive, DEMO_FILENAME, &TARGET, RecordPolicy::Checked).expect("a good wheel");
     let asked = Cell::new(0);
     let cancelled = || {
         asked.set(asked.get() + 1);

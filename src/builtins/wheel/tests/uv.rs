@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use crate::builtins::wheel::{InstallTarget, WheelArchive, plan, write_tree};
+use crate::builtins::wheel::{InstallTarget, RecordPolicy, WheelArchive, plan, write_tree};
 
 /// Chosen for what is in them: `.data` trees, scripts of all kinds, namespaces, wheels of unusual tools, large lists.
 const WHEELS: [&str; 24] = [
@@ -161,8 +161,13 @@ fn ours(wheel: &Path, work: &Path) -> Result<Tree, String> {
         .ok_or("no name")?;
     let archive = WheelArchive::open(File::open(wheel).map_err(|error| error.to_string())?)
         .map_err(|error| error.to_string())?;
-    let plan = plan(&archive, filename, &InstallTarget { python: (3, 11) })
-        .map_err(|error| error.to_string())?;
+    let plan = plan(
+        &archive,
+        filename,
+        &InstallTarget { python: (3, 11) },
+        RecordPolicy::Checked,
+    )
+    .map_err(|error| error.to_string())?;
     write_tree(&archive, &plan, &target, &|| false).map_err(|error| error.to_string())?;
     let tree = read(&target.join("venv"), "/venv/bin/python");
     fs::remove_dir_all(target).map_err(|error| error.to_string())?;
