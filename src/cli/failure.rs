@@ -22,6 +22,12 @@ use std::fmt;
 
 use cognix_store::ErrorKind;
 
+/// The most lines that a failure is told in: what is longer scrolls its own beginning away.
+const MAX_LINES: usize = 20;
+
+/// How many of these are for its end.
+const LAST_LINES: usize = 7;
+
 /// An error on its way out of the program.
 #[derive(Debug)]
 pub struct Failure {
@@ -45,6 +51,21 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// The text in at most [`MAX_LINES`] lines. What is left out stands in the middle: a message begins with what is
+    /// wrong, and ends with the conclusion and the hints.
+    pub(super) fn shortened(&self) -> String {
+        let text = self.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        if lines.len() <= MAX_LINES {
+            return text;
+        }
+        let (first, last) = (MAX_LINES - LAST_LINES - 1, LAST_LINES);
+        let left_out = lines.len() - first - last;
+        let gap = format!("  … {left_out} lines left out; --verbose shows them");
+        let (head, tail) = (&lines[..first], &lines[lines.len() - last..]);
+        [head, &[gap.as_str()], tail].concat().join("\n")
     }
 
     /// The exit status.
@@ -82,5 +103,31 @@ impl fmt::Display for Failure {
             write!(formatter, "\n  hint: {hint}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_failures_keep_their_beginning_and_their_end() {
+        let lines: Vec<String> = (1..=50).map(|line| format!("line {line}")).collect();
+        let failure = Failure::new(ErrorKind::Input, lines.join("\n")).hint("do this");
+        let short = failure.shortened();
+        let short: Vec<&str> = short.lines().collect();
+        assert_eq!(short.len(), MAX_LINES);
+        assert_eq!(short[0], "error: line 1");
+        assert_eq!(short[12], "  … 32 lines left out; --verbose shows them");
+        assert_eq!(short[13], "line 45");
+        assert_eq!(short[19], "  hint: do this");
+        assert_eq!(failure.to_string().lines().count(), 51);
+    }
+
+    #[test]
+    fn short_failures_are_told_whole() {
+        let lines = ["line"; MAX_LINES].join("\n");
+        let failure = Failure::new(ErrorKind::Input, lines);
+        assert_eq!(failure.shortened(), failure.to_string());
     }
 }

@@ -24,7 +24,8 @@ use printer::{Format, Printer, Verbosity};
 /// Bit-reproducible container images of Cog models, without Docker, a daemon or root.
 ///
 /// Exit status: 0 done, 2 wrong use, 65 bad input, 69 source unavailable, 70 defect in cognix, 74 input/output error,
-/// 77 missing rights, 78 configuration or lock, 100 build failed, 102 wrong hash, 130 interrupted.
+/// 77 missing rights, 78 configuration or lock, 100 build failed, 102 wrong hash, 104 not
+/// reproducible, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(
     name = "cognix",
@@ -123,7 +124,10 @@ fn report(printer: Printer, failure: &Failure) {
         // Standard output may be closed; the exit status still tells.
         let _ = printer.result(&value, String::new);
     }
-    printer.error(failure);
+    match printer.verbosity {
+        Verbosity::Verbose => printer.error(failure),
+        _ => printer.error(failure.shortened()),
+    }
 }
 
 impl Cli {
