@@ -318,7 +318,8 @@ impl PlatformShape {
                 return wrong(pair[1].0, message);
             }
             for (name, edges) in &packages {
-                if let Some(missing) = edges.iter().find(|edge| !names.contains(edge.as_str())) {
+                let mut edges = edges.iter().map(|edge| split_edge(edge).0);
+                if let Some(missing) = edges.find(|edge| !names.contains(edge)) {
                     let message = format!("{name} needs {missing}, which is not in the lock");
                     return wrong(name, message);
                 }
@@ -430,6 +431,7 @@ impl From<&Lock> for LockShape {
 impl DebShape {
     fn into_deb(self, text: &str) -> Result<LockedDeb, LockFileError> {
         let (input, path) = split_mirror_url(&self.url, text)?;
+        let (depends, bounds) = split_edges(self.depends);
         let package = debian::LockedDeb {
             name: self.name,
             version: self.version,
@@ -438,12 +440,13 @@ impl DebShape {
             path,
             size: self.size,
             sha256: self.sha256,
-            depends: self.depends,
+            depends,
             requested: self.requested,
         };
         Ok(LockedDeb {
             package,
             group: self.group,
+            bounds,
         })
     }
 }
@@ -452,7 +455,7 @@ impl From<&LockedDeb> for DebShape {
     fn from(deb: &LockedDeb) -> Self {
         Self {
             architecture: deb.architecture.clone(),
-            depends: deb.depends.clone(),
+            depends: edges(&deb.depends, &deb.bounds, true),
             group: deb.group,
             name: deb.name.clone(),
             requested: deb.requested,
@@ -505,19 +508,21 @@ impl WheelShape {
                 message,
             });
         }
+        let (requires, bounds) = split_edges(self.requires);
         let package = python::LockedWheel {
             name: self.name,
             version: self.version,
             filename,
             sha256: self.sha256,
             size: self.size,
-            requires: self.requires,
+            requires,
             origin,
             yanked: self.yanked,
         };
         Ok(LockedWheel {
             package,
             omit: self.omit,
+            bounds,
         })
     }
 }
@@ -527,7 +532,7 @@ impl From<&LockedWheel> for WheelShape {
         Self {
             name: wheel.name.clone(),
             omit: wheel.omit.clone(),
-            requires: wheel.requires.clone(),
+            requires: edges(&wheel.requires, &wheel.bounds, false),
             sha256: wheel.sha256,
             size: wheel.size,
             url: wheel.url(),
@@ -567,6 +572,33 @@ impl LockedArchive {
     pub fn url(&self) -> String {
         format!("mirror://{}/{}", self.input, self.path)
     }
+}
+
+/// Edges as the file has them: each name with what is said about it, `numpy>=1.21` or `libc6 (>= 2.36)`.
+fn edges(names: &[String], bounds: &BTreeMap<String, String>, spaced: bool) -> Vec<String> {
+    let edge = |name: &String| match bounds.get(name) {
+        Some(bound) if spaced || bound.starts_with('@') => format!("{name} {bound}"),
+        Some(bound) => format!("{name}{bound}"),
+        None => name.clone(),
+    };
+    names.iter().map(edge).collect()
+}
+
+/// A name of an edge, and what follows it.
+fn split_edge(edge: &str) -> (&str, &str) {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    let (name, bound) = edge.split_at(edge.find(|c| !in_name(c)).unwrap_or(edge.len()));
+    (name, bound.trim_start())
+}
+
+fn split_edges(edges: Vec<String>) -> (Vec<String>, BTreeMap<String, String>) {
+    let split = edges.iter().map(|edge| split_edge(edge));
+    let bounds = split.clone().filter(|(_, bound)| !bound.is_empty());
+    let bounds = bounds.map(|(name, bound)| (name.to_owned(), bound.to_owned()));
+    (
+        split.clone().map(|(name, _)| name.to_owned()).collect(),
+        bounds.collect(),
+    )
 }
 
 /// What the address of a file of the project begins with.

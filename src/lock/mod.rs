@@ -159,6 +159,9 @@ pub struct LockedDeb {
     pub package: debian::LockedDeb,
     /// Which layer holds its files.
     pub group: DebGroup,
+    /// What it says about a package that it depends on, by that package's name: `(>= 2.36)`, or `for` and the words of the
+    /// dependency where they are others than the name. Nothing where any version of that name will do.
+    pub bounds: BTreeMap<String, String>,
 }
 
 impl std::ops::Deref for LockedDeb {
@@ -214,6 +217,9 @@ pub struct LockedWheel {
     pub package: python::LockedWheel,
     /// Image paths left out of this wheel's layer because an earlier wheel brings them with equal contents.
     pub omit: Vec<String>,
+    /// What it says about a package that it requires, by that package's name: `[standard]>=0.3`. Nothing where any version
+    /// will do.
+    pub bounds: BTreeMap<String, String>,
 }
 
 impl std::ops::Deref for LockedWheel {

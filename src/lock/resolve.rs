@@ -142,7 +142,7 @@ async fn resolve_platform(
     };
     let mut requirements = request.requirements.clone();
     requirements.push(request.sdk.clone());
-    let python = python::resolve(&PythonRequest {
+    let mut python = python::resolve(&PythonRequest {
         requirements,
         constraints: request.constraints.clone(),
         python: (platform.python.major, platform.python.minor, patch),
@@ -158,7 +158,12 @@ async fn resolve_platform(
     let mut omitted = omitted_paths(&python.contents, platform.python, context.commands)?;
     let wheels = python.wheels.into_iter().map(|package| {
         let omit = omitted.remove(&package.name).unwrap_or_default();
-        LockedWheel { package, omit }
+        let bounds = python.bounds.remove(&package.name).unwrap_or_default();
+        LockedWheel {
+            package,
+            omit,
+            bounds,
+        }
     });
     Ok(PlatformLock {
         python: PythonLock {
@@ -282,11 +287,16 @@ pub(super) fn grouped(
         .iter()
         .map(|package| group_of(&package.name))
         .collect();
+    let mut bounds = debian.bounds;
     let packages = debian
         .packages
         .into_iter()
         .zip(groups)
-        .map(|(package, group)| LockedDeb { package, group });
+        .map(|(package, group)| LockedDeb {
+            bounds: bounds.remove(&package.name).unwrap_or_default(),
+            package,
+            group,
+        });
     DebianLock {
         releases: debian.releases,
         packages: packages.collect(),

@@ -42,6 +42,10 @@ pub(crate) fn example() -> Lock {
         system_packages: Vec::new(),
         waivers: Vec::new(),
     };
+    let mut alpha = wheel("alpha", "1.0", &["beta"], &[]);
+    alpha.bounds = said("beta", "[fast]>=1.5,<3");
+    let mut python = deb("python3.11", "1:3.11.2", &["libc6"], DebGroup::Python);
+    python.bounds = said("libc6", "(>= 2.36)");
     let platform = PlatformLock {
         interpreter: LockedInterpreter::Debian {
             package: "python3.11".to_owned(),
@@ -53,14 +57,11 @@ pub(crate) fn example() -> Lock {
                 in_release_sha256: Sha256::of(b"InRelease"),
                 date: "2025-11-01T00:00:00Z".to_owned(),
             }],
-            packages: vec![
-                deb("libc6", "2.36-9", &[], DebGroup::Base),
-                deb("python3.11", "1:3.11.2", &["libc6"], DebGroup::Python),
-            ],
+            packages: vec![deb("libc6", "2.36-9", &[], DebGroup::Base), python],
         },
         python: PythonLock {
             packages: vec![
-                wheel("alpha", "1.0", &["beta"], &[]),
+                alpha,
                 wheel(
                     "beta",
                     "2.0+local",
@@ -75,6 +76,10 @@ pub(crate) fn example() -> Lock {
         exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
         platforms: BTreeMap::from([(Architecture::Amd64, platform)]),
     }
+}
+
+fn said(name: &str, bound: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(name.to_owned(), bound.to_owned())])
 }
 
 /// The one platform of [`example`].
@@ -96,10 +101,14 @@ fn deb(name: &str, version: &str, depends: &[&str], group: DebGroup) -> LockedDe
         depends: depends.iter().map(|name| (*name).to_owned()).collect(),
         requested: group == DebGroup::Python,
     };
-    LockedDeb { package, group }
+    LockedDeb {
+        package,
+        group,
+        bounds: BTreeMap::new(),
+    }
 }
 
-fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str]) -> LockedWheel {
+pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str]) -> LockedWheel {
     let package = python::LockedWheel {
         name: name.to_owned(),
         version: version.to_owned(),
@@ -115,6 +124,7 @@ fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str]) -> LockedW
     LockedWheel {
         package,
         omit: omit.iter().map(|path| (*path).to_owned()).collect(),
+        bounds: BTreeMap::new(),
     }
 }
 
@@ -152,8 +162,8 @@ fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
             "alpha stands twice or out of order",
         ),
         (
-            "\"libc6\"\n",
-            "\"libc7\"\n",
+            "\"libc6 (>= 2.36)\"\n",
+            "\"libc7 (>= 2.36)\"\n",
             "python3.11 needs libc7, which is not in the lock",
         ),
         (
@@ -236,6 +246,7 @@ fn a_package_is_in_the_first_group_that_needs_it() {
             package("tini", &[]),
         ],
         essential: vec!["bash".to_owned()],
+        bounds: BTreeMap::new(),
     };
     let locked = resolve::grouped(debian, &example().request, &["python3.11".to_owned()]);
     let groups: Vec<_> = locked

@@ -28,6 +28,8 @@ mod time;
 mod universe;
 mod version;
 
+use std::collections::BTreeMap;
+
 use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +129,9 @@ pub struct DebianLock {
     pub packages: Vec<LockedDeb>,
     /// Names of those packages that call themselves essential, sorted.
     pub essential: Vec<String>,
+    /// What each package says about those it depends on, in words behind their names: `(>= 2.36)`, or `for a | b` where the
+    /// dependency names something else. Nothing where any version of that name will do.
+    pub bounds: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A release file that was verified.
@@ -184,11 +189,12 @@ pub async fn resolve(
     let releases = releases.collect();
     let indexes: Vec<_> = suites.into_iter().flat_map(|suite| suite.indexes).collect();
     let request = request.clone();
-    let (packages, essential) = on_deep_stack(move || choose(&request, &indexes)).await?;
+    let (packages, essential, bounds) = on_deep_stack(move || choose(&request, &indexes)).await?;
     Ok(DebianLock {
         releases,
         packages,
         essential,
+        bounds,
     })
 }
 
@@ -205,10 +211,14 @@ async fn on_deep_stack<T: Send + 'static>(
     receiver.await.map_err(|_| DebianError::Interrupted)?
 }
 
-fn choose(
-    request: &DebianRequest,
-    indexes: &[PackageIndex],
-) -> Result<(Vec<LockedDeb>, Vec<String>), DebianError> {
+/// Packages, the essential ones among them, and what they say about each other.
+type Chosen = (
+    Vec<LockedDeb>,
+    Vec<String>,
+    BTreeMap<String, BTreeMap<String, String>>,
+);
+
+fn choose(request: &DebianRequest, indexes: &[PackageIndex]) -> Result<Chosen, DebianError> {
     let universe = Universe::new(indexes, &request.architecture)?;
     let mut wanted = Vec::new();
     if request.include_essential {
@@ -240,10 +250,17 @@ fn choose(
         }
     }
     sweep::sweep(&universe, &mut solver)?;
-    let chosen = solver
-        .installed()
-        .map(|id| locked(&universe, &solver, id, named.contains(&id)));
-    let mut packages = chosen.collect::<Result<Vec<_>, _>>()?;
+    let mut packages = Vec::new();
+    let mut bounds = BTreeMap::new();
+    for id in solver.installed() {
+        let depends = chosen_dependencies(&universe, &solver, id)?;
+        let package = locked(&universe, id, &depends, named.contains(&id))?;
+        bounds.insert(package.name.clone(), depends);
+        packages.push(package);
+    }
+    bounds
+        .values_mut()
+        .for_each(|depends| depends.retain(|_, words| !words.is_empty()));
     packages.sort_by(|left, right| left.name.cmp(&right.name));
     let is_essential = |deb: &&LockedDeb| {
         universe
@@ -255,7 +272,7 @@ fn choose(
         .filter(is_essential)
         .map(|deb| deb.name.clone())
         .collect();
-    Ok((packages, essential))
+    Ok((packages, essential, bounds))
 }
 
 /// The version that a request names.
@@ -313,10 +330,10 @@ fn find(
     }
 }
 
-fn locked<'a>(
-    universe: &Universe<'a>,
-    solver: &Solver<'_, 'a>,
+fn locked(
+    universe: &Universe<'_>,
     id: RecordId,
+    depends: &BTreeMap<String, String>,
     requested: bool,
 ) -> Result<LockedDeb, DebianError> {
     let (record, index) = (universe.record(id), universe.index_of(id));
@@ -342,18 +359,19 @@ fn locked<'a>(
             .ok()
             .filter(|_| is_hex)
             .ok_or_else(|| malformed("SHA256", hash))?,
-        depends: chosen_dependencies(universe, solver, id)?,
+        depends: depends.keys().cloned().collect(),
         requested,
     })
 }
 
-/// For every group the first alternative that is installed, by its name or the best provider.
+/// For every group the first alternative that is installed, by its name or the best provider; with what the group says
+/// beyond that name.
 fn chosen_dependencies<'a>(
     universe: &Universe<'a>,
     solver: &Solver<'_, 'a>,
     id: RecordId,
-) -> Result<Vec<String>, DebianError> {
-    let mut names = Vec::new();
+) -> Result<BTreeMap<String, String>, DebianError> {
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
     let owner = universe.owner(id);
     for dependency in universe
         .dependencies(id)?
@@ -367,15 +385,27 @@ fn chosen_dependencies<'a>(
             found
         });
         let chosen = places.find_map(|found| found.first().copied());
-        names.extend(
-            chosen
-                .filter(|chosen| *chosen != id)
-                .map(|chosen| universe.record(chosen).name.to_owned()),
-        );
+        let Some(chosen) = chosen.filter(|chosen| *chosen != id) else {
+            continue;
+        };
+        let name = universe.record(chosen).name;
+        let words = names.entry(name.to_owned()).or_default();
+        let said = words_beside(name, &dependency.alternatives);
+        if !words.split(", ").any(|known| known == said) {
+            let separator = if words.is_empty() { "" } else { ", " };
+            words.push_str(&format!("{separator}{said}"));
+        }
     }
-    names.sort_unstable();
-    names.dedup();
     Ok(names)
+}
+
+/// What a group says beside the name that was chosen for it.
+fn words_beside(name: &str, group: &[relation::Relation<'_>]) -> String {
+    let text = relation::display_group(group);
+    match group {
+        [only] if only.name == name => text[name.len()..].trim_start().to_owned(),
+        _ => format!("for {text}"),
+    }
 }
 
 #[cfg(test)]

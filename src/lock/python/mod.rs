@@ -14,6 +14,7 @@
 //! No type of the library leaves this room. Its crates change with every release, so `solve` and what it uses are
 //! the only places to touch for a newer one.
 
+mod bounds;
 mod contents;
 mod diagnose;
 mod error;
@@ -82,6 +83,9 @@ pub struct PythonLock {
     pub wheels: Vec<LockedWheel>,
     /// The packages that the requirements name themselves and that their markers let in, sorted.
     pub roots: Vec<String>,
+    /// What each package says about those it needs, as text behind their names: `[standard]>=0.3`. Nothing where any
+    /// version will do.
+    pub bounds: BTreeMap<String, BTreeMap<String, String>>,
     /// What each wheel says about its contents, by package name.
     ///
     /// Not verified against the wheel's digest: good for deciding what to check again when the wheel is there.
@@ -166,6 +170,7 @@ pub async fn resolve(request: &PythonRequest) -> Result<PythonLock, PythonError>
         let mut lock = PythonLock {
             wheels: Vec::with_capacity(chosen.wheels.len()),
             roots: chosen.roots,
+            bounds: chosen.bounds,
             contents: BTreeMap::new(),
             warnings: chosen.warnings,
         };

@@ -22,6 +22,7 @@ use uv_resolver::{
 };
 use uv_types::{EmptyInstalledPackages, HashStrategy};
 
+use super::bounds::{Bounds, bounds};
 use super::requirements::Requirements;
 use super::target::Target;
 use super::wheels_only::WheelsOnly;
@@ -36,6 +37,7 @@ pub(super) struct Chosen {
     /// Sorted by name.
     pub(super) wheels: Vec<ChosenWheel>,
     pub(super) roots: Vec<String>,
+    pub(super) bounds: Bounds,
     pub(super) warnings: Vec<String>,
 }
 
@@ -145,7 +147,11 @@ pub(super) async fn solve(
         Err(error) => Err(error),
     };
     match output {
-        Ok(output) => chosen(&Resolution::from(output), parsed, target),
+        Ok(output) => {
+            let resolution = Resolution::from(output);
+            let bounds = bounds(&resolution, &index, &parsed.requirements, &target.markers);
+            chosen(&resolution, bounds, parsed, target)
+        }
         Err(error) => Err(diagnose::explain(error, connection, target, request).await),
     }
 }
@@ -163,6 +169,7 @@ fn options(request: &PythonRequest) -> Options {
 
 fn chosen(
     resolution: &Resolution,
+    bounds: Bounds,
     parsed: &Requirements,
     target: &Target,
 ) -> Result<Chosen, PythonError> {
@@ -199,6 +206,7 @@ fn chosen(
     Ok(Chosen {
         wheels,
         roots,
+        bounds,
         warnings,
     })
 }
