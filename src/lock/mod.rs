@@ -8,6 +8,7 @@
 //! with* (environment, command, labels) is not locked, because changing it must not need a network.
 
 pub mod debian;
+pub mod exchange;
 mod file;
 pub mod platform;
 pub mod python;

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::{PythonError, PythonErrorKind};
 pub use requirements::{Cutoff, CutoffError};
+pub(in crate::lock) use target::Target;
 
 use crate::mirrors::pip_settings::PackageIndexes;
 

@@ -9,9 +9,9 @@ use uv_resolver::PythonRequirement;
 use super::PythonError;
 
 /// Everything that decides which markers hold and which wheels fit.
-pub(super) struct Target {
-    pub(super) markers: MarkerEnvironment,
-    pub(super) tags: Tags,
+pub(in crate::lock) struct Target {
+    pub(in crate::lock) markers: MarkerEnvironment,
+    pub(in crate::lock) tags: Tags,
     pub(super) python: PythonRequirement,
     /// For messages.
     pub(super) name: String,
@@ -19,7 +19,10 @@ pub(super) struct Target {
 
 impl Target {
     /// CPython on x86-64 Linux with the GNU C library.
-    pub(super) fn new(python: (u8, u8, u8), glibc: (u16, u16)) -> Result<Self, PythonError> {
+    pub(in crate::lock) fn new(
+        python: (u8, u8, u8),
+        glibc: (u16, u16),
+    ) -> Result<Self, PythonError> {
         let (major, minor, patch) = python;
         let short = format!("{major}.{minor}");
         let full = format!("{short}.{patch}");
