@@ -8,6 +8,7 @@ mod another_user;
 mod architecture;
 mod build;
 mod failures;
+mod hardening;
 #[cfg(feature = "network-tests")]
 mod hello;
 mod help;
