@@ -6,6 +6,7 @@
 pub mod deb;
 pub mod image;
 pub mod layer;
+pub mod python;
 pub mod source;
 pub mod system;
 pub mod venv;
@@ -20,6 +21,7 @@ pub fn all() -> Builders {
         .with(image::ImageBuilder)
         .with(layer::TreeLayerBuilder)
         .with(layer::WheelLayerBuilder)
+        .with(python::PythonBuilder)
         .with(system::SystemBuilder)
         .with(venv::VenvBuilder)
         .with(wheel::WheelBuilder)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! venv/pyvenv.cfg                          makes /venv the prefix of the interpreter below
-//! venv/bin/python3.11 -> /usr/bin/python3.11
+//! venv/bin/python3.11 -> HOME/python3.11   HOME is the recipe's: where the image has the interpreter
 //! venv/bin/python3, python -> python3.11
 //! venv/lib/python3.11/site-packages/       empty here; wheels bring what is in it
 //! venv/lib64 -> lib
@@ -18,6 +18,7 @@ use std::path::Path;
 use cognix_store::{BuildError, BuildRequest, Builder};
 
 use super::wheel::{InstallTarget, VENV_PREFIX};
+use crate::layers::path::ImagePath;
 
 /// `builtin:cognix-venv-1`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,23 +37,31 @@ impl Builder for VenvBuilder {
                 reason: format!("is {python:?}, expected MAJOR.MINOR"),
             });
         }
+        let home = request.env("home")?;
+        let below = home.strip_prefix('/').map(ImagePath::parse);
+        if !matches!(below, Some(Ok(_))) {
+            return Err(BuildError::Attribute {
+                name: "home".to_owned(),
+                reason: format!("is {home:?}, expected an absolute path"),
+            });
+        }
         let out = request.output("out")?;
-        write_frame(python, out).map_err(BuildError::io(out))
+        write_frame(python, home, out).map_err(BuildError::io(out))
     }
 }
 
-/// Writes the frame for an interpreter of Debian's; `out` must not exist.
-fn write_frame(python: &str, out: &Path) -> std::io::Result<()> {
+/// Writes the frame for the interpreter in the directory `home` of the image; `out` must not exist.
+fn write_frame(python: &str, home: &str, out: &Path) -> std::io::Result<()> {
     let venv = out.join(VENV_PREFIX);
     let bin = venv.join("bin");
     fs::create_dir_all(venv.join(format!("lib/python{python}/site-packages")))?;
     fs::create_dir(&bin)?;
     fs::write(
         venv.join("pyvenv.cfg"),
-        format!("home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"),
+        format!("home = {home}\ninclude-system-site-packages = false\nversion = {python}\n"),
     )?;
     let interpreter = format!("python{python}");
-    symlink(format!("/usr/bin/{interpreter}"), bin.join(&interpreter))?;
+    symlink(format!("{home}/{interpreter}"), bin.join(&interpreter))?;
     symlink(&interpreter, bin.join("python3"))?;
     symlink(&interpreter, bin.join("python"))?;
     symlink("lib", venv.join("lib64"))
@@ -66,7 +75,7 @@ mod tests {
     fn the_frame_names_the_interpreter_of_the_image() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let out = folder.path().join("out");
-        write_frame("3.13", &out).expect("writable");
+        write_frame("3.13", "/usr/bin", &out).expect("writable");
         let link = |path: &str| fs::read_link(out.join(path)).expect("a link");
         assert_eq!(
             link("venv/bin/python3.13"),

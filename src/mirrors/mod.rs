@@ -2,7 +2,7 @@
 //!
 //! A lock names its sources (`mirror://pypi/…`, `mirror://debian/…`) and holds no address. This room knows the addresses:
 //! from the command line, from the `url` of an input in `cognix.nix`, from the machine's own settings (pip's and uv's for
-//! wheels, apt's for Debian packages), or from a library's default, in this order.
+//! wheels, uv's for interpreters, apt's for Debian packages), or from a library's default, in this order.
 //!
 //! Addresses found here are candidates. Whoever fetches from them checks every byte against the lock, so a mirror can
 //! fail a build or slow it, never change a result.
@@ -10,6 +10,7 @@
 pub mod apt_sources;
 pub mod pip_settings;
 pub mod python_index;
+pub mod standalone;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use url::Url;
 use apt_sources::{AptError, DebianSources, SourceChoice};
 use pip_settings::{IndexChoice, Machine, PackageIndexes, PipSettingsError};
 use python_index::PythonIndex;
+use standalone::{STANDALONE, StandaloneError, StandaloneSource};
 
 /// Why it is not known where a package source is.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,9 @@ pub enum MirrorsError {
     /// The machine's Debian settings cannot be used.
     #[error(transparent)]
     Debian(#[from] AptError),
+    /// The machine's settings for standalone interpreters cannot be used.
+    #[error(transparent)]
+    Standalone(#[from] StandaloneError),
 }
 
 /// The package sources of a project on this machine.
@@ -54,6 +59,7 @@ pub struct Mirrors {
     offline: bool,
     python: OnceLock<PythonIndex>,
     debian: OnceLock<DebianSources>,
+    standalone: OnceLock<StandaloneSource>,
 }
 
 /// The name of the Python package index.
@@ -99,6 +105,7 @@ impl Mirrors {
             offline,
             python: OnceLock::new(),
             debian: OnceLock::new(),
+            standalone: OnceLock::new(),
         })
     }
 
@@ -145,8 +152,19 @@ impl Mirrors {
         }
         let mut choices = self.chosen.clone();
         choices.remove(PYTHON);
+        choices.remove(STANDALONE);
         let sources = DebianSources::discover(&choices, Path::new(APT))?;
         Ok(self.debian.get_or_init(|| sources))
+    }
+
+    /// Where archives of standalone interpreters are.
+    pub fn standalone(&self) -> Result<&StandaloneSource, MirrorsError> {
+        if let Some(source) = self.standalone.get() {
+            return Ok(source);
+        }
+        let choice = self.chosen.get(STANDALONE).cloned().unwrap_or_default();
+        let source = StandaloneSource::discover(&choice, &Machine::current())?;
+        Ok(self.standalone.get_or_init(|| source))
     }
 
     async fn locate(&self, url: &str) -> Result<Vec<Url>, MirrorError> {
@@ -176,6 +194,16 @@ impl Mirrors {
                 file: path.to_owned(),
                 source: error.into(),
             });
+        }
+        if name == STANDALONE {
+            let source = self.standalone().map_err(not_configured)?;
+            return source
+                .candidates(path)
+                .map_err(|error| MirrorError::Failed {
+                    mirror: format!("mirror://{name}"),
+                    file: path.to_owned(),
+                    source: error.into(),
+                });
         }
         let candidates = self
             .debian_sources()

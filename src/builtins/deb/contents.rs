@@ -18,16 +18,29 @@ use crate::layers::{
     path::ImagePath,
 };
 
-const MEMBER: &str = "data archive";
+/// The name of a package's own files in messages.
+pub(super) const MEMBER: &str = "data archive";
 /// Files are copied in pieces of this size, and between two pieces one may ask to stop.
 const PIECE: usize = 256 << 10;
 
-/// Unpacks one data archive.
-pub(super) struct Contents<'a, 'b> {
+/// A folder of an archive that is to lie elsewhere in the image; nothing may lie beside it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::builtins) struct Moved<'a> {
+    /// The folder's one name in the archive.
+    pub(in crate::builtins) from: &'static str,
+    /// Its path in the image.
+    pub(in crate::builtins) to: &'a ImagePath,
+}
+
+/// Unpacks one archive of files.
+pub(in crate::builtins) struct Contents<'a, 'b> {
+    /// The archive's name in messages.
+    member: &'static str,
+    moved: Option<Moved<'a>>,
     pub(super) tree: &'a mut TreeWriter,
     pub(super) budget: &'a mut Budget<'b>,
     pub(super) cancelled: &'a dyn Fn() -> bool,
-    pub(super) modes: ModesRecord,
+    pub(in crate::builtins) modes: ModesRecord,
     seen: BTreeMap<ImagePath, Seen>,
 }
 
@@ -54,12 +67,15 @@ struct Placed {
 }
 
 impl<'a, 'b> Contents<'a, 'b> {
-    pub(super) fn new(
+    /// Entries keep their places.
+    pub(in crate::builtins) fn new(
         tree: &'a mut TreeWriter,
         budget: &'a mut Budget<'b>,
         cancelled: &'a dyn Fn() -> bool,
     ) -> Self {
         Self {
+            member: MEMBER,
+            moved: None,
             tree,
             budget,
             cancelled,
@@ -68,19 +84,26 @@ impl<'a, 'b> Contents<'a, 'b> {
         }
     }
 
+    /// The archive is no package's: it has this name in messages, and lies elsewhere.
+    pub(in crate::builtins) fn moved(mut self, member: &'static str, moved: Moved<'a>) -> Self {
+        self.member = member;
+        self.moved = Some(moved);
+        self
+    }
+
     /// Writes every entry, to the end of the archive.
-    pub(super) fn unpack(&mut self, input: &mut dyn Read) -> Result<(), DebError> {
-        let mut tar = TarReader::new(input, MEMBER);
+    pub(in crate::builtins) fn unpack(&mut self, input: &mut dyn Read) -> Result<(), DebError> {
+        let mut tar = TarReader::new(input, self.member);
         while let Some(entry) = tar.next()? {
             self.check_cancelled()?;
             self.budget.count_entry()?;
-            let Some(path) = entry_path(MEMBER, &entry.name, self.budget.limits())? else {
+            let Some(path) = self.image_path(&entry.name)? else {
                 if entry.kind == Kind::Directory {
                     continue;
                 }
-                return Err(refuse(&entry, "the root", "a directory"));
+                return Err(self.refuse(&entry, "the root", "a directory"));
             };
-            let placed = place(path, entry)?;
+            let placed = self.place(path, entry)?;
             match placed.entry.kind {
                 Kind::Directory => self.directory(&placed)?,
                 Kind::File => self.file(&placed, &mut tar)?,
@@ -89,6 +112,31 @@ impl<'a, 'b> Contents<'a, 'b> {
             }
         }
         Ok(())
+    }
+
+    /// Where an entry of this name lies in the image; none for the root itself.
+    fn image_path(&self, name: &[u8]) -> Result<Option<ImagePath>, DebError> {
+        let limits = self.budget.limits();
+        let (Some(path), Some(moved)) = (entry_path(self.member, name, limits)?, self.moved) else {
+            return entry_path(self.member, name, limits);
+        };
+        let below = path.as_str().strip_prefix(moved.from);
+        let Some(below) = below.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+            return Err(DebError::Name {
+                member: self.member,
+                entry: Quoted::new(name),
+                what: "path",
+                problem: "is not below the archive's one folder",
+            });
+        };
+        let path =
+            ImagePath::parse(format!("{}{below}", moved.to)).map_err(|source| DebError::Path {
+                member: self.member,
+                entry: Quoted::new(name),
+                source,
+            })?;
+        limits.check_depth(path.as_str())?;
+        Ok(Some(path))
     }
 
     fn directory(&mut self, placed: &Placed) -> Result<(), DebError> {
@@ -125,13 +173,17 @@ impl<'a, 'b> Contents<'a, 'b> {
 
     fn symlink(&mut self, placed: &Placed) -> Result<(), DebError> {
         let Placed { path, entry, .. } = placed;
-        let target = link_target(MEMBER, &entry.name, entry.target.clone())?;
+        let target = link_target(self.member, &entry.name, entry.target.clone())?;
         if self.is_other_form(placed, NodeKind::Symlink) {
             let same = self
                 .seen
                 .get(path)
                 .is_some_and(|seen| seen.target == target);
-            return if same { Ok(()) } else { Err(differs(entry)) };
+            return if same {
+                Ok(())
+            } else {
+                Err(self.differs(entry))
+            };
         }
         self.tree
             .symlink(path, &target)
@@ -144,11 +196,13 @@ impl<'a, 'b> Contents<'a, 'b> {
     /// A copy of the file, with the mode and owner that the two names share.
     fn hard_link(&mut self, placed: &Placed) -> Result<(), DebError> {
         let Placed { path, entry, .. } = placed;
+        let member = self.member;
         let unknown = || DebError::HardLink {
+            member,
             entry: Quoted::new(&entry.name),
             target: Quoted::new(&entry.target),
         };
-        let target = entry_path(MEMBER, &entry.target, self.budget.limits());
+        let target = self.image_path(&entry.target);
         let (target, _) = follow_aliases(&target.ok().flatten().ok_or_else(unknown)?);
         if self.tree.kind(target.as_str()) != Some(NodeKind::File) {
             return Err(unknown());
@@ -207,7 +261,7 @@ impl<'a, 'b> Contents<'a, 'b> {
         if same && is_at_end(&mut existing) {
             Ok(())
         } else {
-            Err(differs(entry))
+            Err(self.differs(entry))
         }
     }
 
@@ -219,7 +273,7 @@ impl<'a, 'b> Contents<'a, 'b> {
         placed: &Placed,
     ) -> Result<(), DebError> {
         let cut_off = |source| DebError::Read {
-            part: format!("{MEMBER}, entry {}", Quoted::new(&placed.entry.name)),
+            part: format!("{}, entry {}", self.member, Quoted::new(&placed.entry.name)),
             source,
         };
         let mut buffer = vec![
@@ -268,34 +322,69 @@ impl<'a, 'b> Contents<'a, 'b> {
             Ok(())
         }
     }
-}
 
-/// Follows the aliases. A link that is an alias itself stays where it is, if it says what the alias says.
-fn place(path: ImagePath, entry: Entry) -> Result<Placed, DebError> {
-    match (Alias::at(path.as_str()), entry.kind) {
-        (Some(alias), Kind::Symlink) => {
-            let says_so =
-                std::str::from_utf8(&entry.target).is_ok_and(|target| alias.is_target(target));
-            if says_so {
-                return Ok(Placed {
-                    path,
-                    aliased: false,
-                    entry,
-                });
+    /// Follows the aliases. A link that is an alias itself stays where it is, if it says what the alias says.
+    fn place(&self, path: ImagePath, entry: Entry) -> Result<Placed, DebError> {
+        match (Alias::at(path.as_str()), entry.kind) {
+            (Some(alias), Kind::Symlink) => {
+                let says_so =
+                    std::str::from_utf8(&entry.target).is_ok_and(|target| alias.is_target(target));
+                if says_so {
+                    return Ok(Placed {
+                        path,
+                        aliased: false,
+                        entry,
+                    });
+                }
+                let expected = "a link into /usr or /run, as in every merged system";
+                Err(self.refuse_with(&entry, "link target", &entry.target, expected))
             }
-            let expected = "a link into /usr or /run, as in every merged system";
-            Err(refuse_with(&entry, "link target", &entry.target, expected))
+            (Some(_), Kind::File | Kind::HardLink) => {
+                Err(self.refuse(&entry, "the path", "a directory or a link to one"))
+            }
+            _ => {
+                let (path, aliased) = follow_aliases(&path);
+                Ok(Placed {
+                    path,
+                    aliased,
+                    entry,
+                })
+            }
         }
-        (Some(_), Kind::File | Kind::HardLink) => {
-            Err(refuse(&entry, "the path", "a directory or a link to one"))
-        }
-        _ => {
-            let (path, aliased) = follow_aliases(&path);
-            Ok(Placed {
-                path,
-                aliased,
-                entry,
-            })
+    }
+
+    fn differs(&self, entry: &Entry) -> DebError {
+        self.refuse_with(
+            entry,
+            "content",
+            b"different",
+            "that of the same path below /usr or /run, which the package ships too",
+        )
+    }
+
+    fn refuse(&self, entry: &Entry, field: &'static str, expected: &'static str) -> DebError {
+        let found: &[u8] = match entry.kind {
+            Kind::File => b"a file",
+            Kind::Directory => b"a directory",
+            Kind::Symlink => b"a symbolic link",
+            Kind::HardLink => b"a hard link",
+        };
+        self.refuse_with(entry, field, found, expected)
+    }
+
+    fn refuse_with(
+        &self,
+        entry: &Entry,
+        field: &'static str,
+        found: &[u8],
+        expected: &'static str,
+    ) -> DebError {
+        DebError::Tar {
+            member: self.member,
+            entry: Quoted::new(&entry.name),
+            field,
+            found: Quoted::new(found),
+            expected,
         }
     }
 }
@@ -312,40 +401,6 @@ fn at(entry: &Entry, source: TreeError) -> DebError {
     DebError::Entry {
         entry: Quoted::new(&entry.name),
         source,
-    }
-}
-
-fn differs(entry: &Entry) -> DebError {
-    refuse_with(
-        entry,
-        "content",
-        b"different",
-        "that of the same path below /usr or /run, which the package ships too",
-    )
-}
-
-fn refuse(entry: &Entry, field: &'static str, expected: &'static str) -> DebError {
-    let found: &[u8] = match entry.kind {
-        Kind::File => b"a file",
-        Kind::Directory => b"a directory",
-        Kind::Symlink => b"a symbolic link",
-        Kind::HardLink => b"a hard link",
-    };
-    refuse_with(entry, field, found, expected)
-}
-
-fn refuse_with(
-    entry: &Entry,
-    field: &'static str,
-    found: &[u8],
-    expected: &'static str,
-) -> DebError {
-    DebError::Tar {
-        member: MEMBER,
-        entry: Quoted::new(&entry.name),
-        field,
-        found: Quoted::new(found),
-        expected,
     }
 }
 

@@ -103,9 +103,11 @@ pub enum DebError {
     },
     /// A hard link to something that the archive has not shown before.
     #[error(
-        "data archive, entry {entry}: hard link to {target}, expected an earlier regular file of the same archive"
+        "{member}, entry {entry}: hard link to {target}, expected an earlier regular file of the same archive"
     )]
     HardLink {
+        /// The archive.
+        member: &'static str,
         /// The link.
         entry: Quoted,
         /// What it names.

@@ -62,7 +62,7 @@ impl Limits {
 
 /// What one package has used up of its limits, over both of its inner archives.
 #[derive(Debug)]
-pub(super) struct Budget<'a> {
+pub(in crate::builtins) struct Budget<'a> {
     limits: &'a Limits,
     package_bytes: u64,
     entries: u64,
@@ -71,7 +71,7 @@ pub(super) struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     /// Nothing is used up yet of a package that has so many bytes.
-    pub(super) fn new(limits: &'a Limits, package_bytes: u64) -> Self {
+    pub(in crate::builtins) fn new(limits: &'a Limits, package_bytes: u64) -> Self {
         Self {
             limits,
             package_bytes,

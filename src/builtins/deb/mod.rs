@@ -34,11 +34,13 @@ use std::{
 pub use self::builder::DebBuilder;
 use self::{
     ar::{ArReader, Member},
-    contents::Contents,
     control::ControlFiles,
     decompress::Compression,
-    limits::Budget,
     tree::TreeWriter,
+};
+pub(in crate::builtins) use self::{
+    contents::{Contents, Moved},
+    limits::Budget,
 };
 pub use self::{
     error::{DebError, Quoted},

@@ -32,7 +32,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The value of a variable; an empty one counts as unset.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(in crate::mirrors) fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name)
             .and_then(|value| value.into_string().ok())
             .filter(|value| !value.is_empty())
