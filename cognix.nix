@@ -16,7 +16,7 @@
     pypi.type = "pypi";
 
     # An archive that is not signed with Debian's own keys names its keys: `keys = [ ./archive-key.gpg ];`.
-    # Of these suites an image uses those of one release: bookworm for Python 3.11, trixie for Python 3.13.
+    # Of these suites an image uses those of one release: bookworm for Python 3.11, trixie for every other.
     debian = {
       type = "debian";
       suites = [ "bookworm" "bookworm-updates" "trixie" "trixie-updates" ];
@@ -28,6 +28,12 @@
       suites = [ "bookworm-security" "trixie-security" ];
       components = [ "main" ];
     };
+
+    # Interpreters that Debian does not ship: Python 3.10, 3.12 and 3.14. The program knows an archive for each by its
+    # digest; one of your own takes its place, also that of Debian's Python:
+    #
+    #     archives = [ { platform = "linux/amd64"; version = "3.12.4"; path = "FOLDER/FILE.tar.gz"; sha256 = "…"; } ];
+    python-build-standalone.type = "url";
   };
 
   # What images are built for: "linux/amd64", "linux/arm64".

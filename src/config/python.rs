@@ -23,14 +23,17 @@ pub(super) const CONCURRENCY_MINIMUM: (u32, u32) = (3, 11);
 pub enum DebianRelease {
     /// Debian 12, with Python 3.11.
     Bookworm,
-    /// Debian 13, with Python 3.13.
+    /// Debian 13, with Python 3.13, and below every Python that Debian does not ship.
     Trixie,
 }
 
-/// The versions of Python that can be provided, newest first, and the release whose packages they are.
-const PROVIDED: [((u32, u32), DebianRelease); 2] = [
+/// The versions of Python that can be provided, newest first, and the release that they stand on.
+const PROVIDED: [((u32, u32), DebianRelease); 5] = [
+    ((3, 14), DebianRelease::Trixie),
     ((3, 13), DebianRelease::Trixie),
+    ((3, 12), DebianRelease::Trixie),
     ((3, 11), DebianRelease::Bookworm),
+    ((3, 10), DebianRelease::Trixie),
 ];
 
 impl DebianRelease {
@@ -44,7 +47,7 @@ impl DebianRelease {
 }
 
 impl PythonVersion {
-    /// The version for a model that names none: the newest that can be provided.
+    /// The version for a model that names none: the newest that Debian ships.
     pub(super) const DEFAULT: &'static str = "3.13";
 
     /// Reads `major.minor` with anything after a second dot, as Cog does.
@@ -93,7 +96,7 @@ impl PythonVersion {
         self.text.matches('.').count() > 1
     }
 
-    /// The Debian release that has this Python; `None` when it cannot be provided yet.
+    /// The Debian release that this Python stands on; `None` when it cannot be provided.
     pub fn debian_release(&self) -> Option<DebianRelease> {
         PROVIDED
             .iter()

@@ -15,6 +15,7 @@ pub mod python;
 mod request;
 mod resolve;
 mod shared_paths;
+pub mod standalone;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 
 use cognix_derivations::Sha256;
 
+pub use crate::spec::PinnedArchive;
 pub use file::{FILE_NAME, LockFileError};
 pub use platform::Architecture;
 pub use request::{Change, IndexOptions, LockRequest};
@@ -144,6 +146,13 @@ pub struct LockedArchive {
     pub size: Option<u64>,
 }
 
+impl LockedArchive {
+    /// The last part of the path.
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
 /// The Debian part of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebianLock {
@@ -250,13 +259,16 @@ pub type InputPins = BTreeMap<String, InputPin>;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputPin {
+    /// Archives of the model's own, for the Python and the platforms that are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<PinnedArchive>,
     /// Components to read, for Debian archives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<String>,
     /// Suites to read, for Debian archives, in order of preference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
-    /// `pypi` or `debian`.
+    /// `pypi`, `debian` or `url`.
     #[serde(rename = "type")]
     pub kind: String,
 }

@@ -48,9 +48,12 @@ const BOOKWORM: Release = ("bookworm", (2, 36));
 const TRIXIE: Release = ("trixie", (2, 41));
 
 /// What can be provided, oldest first: the minor version, where it comes from, and what is below it.
-const PYTHONS: [(u8, Interpreter, Release); 2] = [
+const PYTHONS: [(u8, Interpreter, Release); 5] = [
+    (10, Interpreter::Standalone, TRIXIE),
     (11, Interpreter::Debian, BOOKWORM),
+    (12, Interpreter::Standalone, TRIXIE),
     (13, Interpreter::Debian, TRIXIE),
+    (14, Interpreter::Standalone, TRIXIE),
 ];
 
 impl Platform {
@@ -66,6 +69,14 @@ impl Platform {
                 suite,
                 glibc,
             })
+    }
+
+    /// Every Python that Debian ships in a release that images use, oldest first.
+    pub fn debian_pythons() -> impl Iterator<Item = PythonVersion> {
+        PYTHONS
+            .into_iter()
+            .filter(|(_, interpreter, _)| *interpreter == Interpreter::Debian)
+            .map(|(minor, ..)| PythonVersion { major: 3, minor })
     }
 
     /// Every Python that can be provided, oldest first.
@@ -106,6 +117,37 @@ impl fmt::Display for PythonVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_python_stands_on_a_release() {
+        let described: Vec<String> = Platform::pythons()
+            .flat_map(|python| Architecture::ALL.map(|architecture| (python, architecture)))
+            .filter_map(|(python, architecture)| Platform::for_python(python, architecture))
+            .filter(|platform| platform.architecture == Architecture::Arm64)
+            .map(|platform| {
+                let Platform {
+                    python,
+                    suite,
+                    glibc,
+                    interpreter,
+                    ..
+                } = platform;
+                format!("{python} {interpreter:?} {suite} {}.{}", glibc.0, glibc.1)
+            })
+            .collect();
+        assert_eq!(
+            described,
+            [
+                "3.10 Standalone trixie 2.41",
+                "3.11 Debian bookworm 2.36",
+                "3.12 Standalone trixie 2.41",
+                "3.13 Debian trixie 2.41",
+                "3.14 Standalone trixie 2.41",
+            ]
+        );
+        let other = PythonVersion { major: 3, minor: 9 };
+        assert_eq!(Platform::for_python(other, Architecture::Amd64), None);
+    }
 
     #[test]
     fn versions_read_back_as_written() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, InputPins, LayerRecipes};
+use super::{Architecture, InputPin, InputPins, LayerRecipes, PinnedArchive};
 
 /// The question whose answer is a lock.
 ///
@@ -201,9 +201,11 @@ impl LockRequest {
                 ("type", &kinds.0, &kinds.1),
                 ("components", &old.components, &new.components),
             ];
-            // The suites follow from Python, and its change was told.
+            let archives = (archives(old), archives(new));
+            // The suites follow from Python, and so do archives, and its change was told.
             if self.python == now.python {
                 values.push(("suites", &old.suites, &new.suites));
+                values.push(("archives", &archives.0, &archives.1));
             }
             for (what, from, to) in values {
                 if from != to {
@@ -235,6 +237,20 @@ impl IndexOptions {
 
 fn texts<T: ToString>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
+}
+
+/// Archives of the model's own, one line each.
+fn archives(pin: &InputPin) -> Vec<String> {
+    let line = |own: &PinnedArchive| {
+        let PinnedArchive {
+            path,
+            platform,
+            sha256,
+            version,
+        } = own;
+        format!("{version} for {platform} at {path} ({sha256})")
+    };
+    pin.archives.iter().map(line).collect()
 }
 
 fn changed(what: &str, from: String, to: String) -> Change {

@@ -1,6 +1,6 @@
 //! The door of the room: a request becomes a lock.
 //!
-//! Debian packages first, because the interpreter's exact version decides about markers of Python packages; then wheels;
+//! Debian packages and the interpreter first, because its exact version decides about markers of Python packages; then wheels;
 //! then which layer each `.deb` belongs to and which paths wheels share.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +14,10 @@ use super::debian::{
 use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
 use super::shared_paths::{Commands, PathConflict, omitted_paths};
+use super::standalone;
 use super::{
-    DebGroup, DebianLock, Lock, LockRequest, LockedDeb, LockedInterpreter, LockedWheel,
-    PlatformLock, PythonLock,
+    DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInterpreter,
+    LockedWheel, PlatformLock, PythonLock,
 };
 use crate::mirrors::{Mirrors, MirrorsError};
 
@@ -58,7 +59,7 @@ pub enum ResolveError {
     #[error(transparent)]
     Conflict(#[from] PathConflict),
     /// No interpreter is known for this version.
-    #[error("Python {0} is not among those that can be provided")]
+    #[error("no interpreter is known for Python {0}")]
     NoArchive(String),
     /// The interpreter's package has a version that says no Python version.
     #[error("{package} has the version {version}, which does not begin like 3.11.2")]
@@ -134,11 +135,11 @@ async fn resolve_platform(
     let debian = resolve_debian(request, &roots, platform.architecture, context).await?;
     let interpreter = match interpreter {
         Some(package) => LockedInterpreter::Debian { package },
-        None => return Err(ResolveError::NoArchive(platform.python.to_string())),
+        None => LockedInterpreter::Standalone(resolve_archive(request, platform, context).await?),
     };
     let patch = match &interpreter {
         LockedInterpreter::Debian { package } => patch_version(&debian, package)?,
-        LockedInterpreter::Standalone(archive) => patch_of(&archive.version, "python")?,
+        LockedInterpreter::Standalone(archive) => patch_of(&archive.version, archive.file_name())?,
     };
     let mut requirements = request.requirements.clone();
     requirements.push(request.sdk.clone());
@@ -172,6 +173,24 @@ async fn resolve_platform(
         debian: grouped(debian, request, &roots),
         interpreter,
     })
+}
+
+/// The interpreter's archive, with its size where somebody tells it.
+async fn resolve_archive(
+    request: &LockRequest,
+    platform: Platform,
+    context: &ResolveContext<'_>,
+) -> Result<LockedArchive, ResolveError> {
+    let mut archive = standalone::choose(&request.inputs, platform)
+        .ok_or_else(|| ResolveError::NoArchive(platform.python.to_string()))?;
+    let previous = context.previous.as_ref().and_then(|lock| {
+        let locked = lock.platforms.get(&platform.architecture)?;
+        locked.interpreter.archive()
+    });
+    let client = HttpArchive::client().map_err(ResolveError::Client)?;
+    let (mirrors, cancel) = (context.mirrors, &context.cancel);
+    archive.size = standalone::size(&archive, previous, mirrors, &client, cancel).await;
+    Ok(archive)
 }
 
 async fn resolve_debian(

@@ -15,6 +15,7 @@ pub(crate) fn example() -> Lock {
             (
                 "debian".to_owned(),
                 InputPin {
+                    archives: Vec::new(),
                     components: vec!["main".to_owned()],
                     suites: vec!["bookworm".to_owned()],
                     kind: "debian".to_owned(),
@@ -23,6 +24,7 @@ pub(crate) fn example() -> Lock {
             (
                 "pypi".to_owned(),
                 InputPin {
+                    archives: Vec::new(),
                     components: Vec::new(),
                     suites: Vec::new(),
                     kind: "pypi".to_owned(),

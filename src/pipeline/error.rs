@@ -12,9 +12,11 @@ use crate::container::ContainerError;
 use crate::image::ImageError;
 use crate::layers::LayerError;
 use crate::lock::debian::DebianError;
+use crate::lock::platform::Platform;
 use crate::lock::python::{CutoffError, PythonErrorKind};
 use crate::lock::{Architecture, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
+use crate::mirrors::standalone::{SETTING, STANDALONE};
 use crate::recipes::RecipeError;
 use crate::spec::SpecError;
 
@@ -69,6 +71,16 @@ pub enum PipelineError {
     /// Fetching or building.
     #[error(transparent)]
     Realise(#[from] RealiseError),
+    /// A Python that Debian does not ship, on a machine that cannot reach those who do.
+    #[error("Python {version} cannot be had: its archive is {url}")]
+    Interpreter {
+        /// The whole version.
+        version: String,
+        /// The archive, relative to its package source.
+        url: String,
+        /// What happened.
+        source: RealiseError,
+    },
     /// A layer's bytes cannot be made.
     #[error(transparent)]
     Layer(#[from] LayerError),
@@ -123,6 +135,7 @@ impl PipelineError {
             Self::Store(error) => error.kind(),
             Self::Image(_) | Self::Layer(_) => ErrorKind::Io,
             Self::Realise(error) => error.kind(),
+            Self::Interpreter { source, .. } => source.kind(),
             Self::Container(ContainerError::NoRuntime { .. }) => ErrorKind::Unavailable,
             Self::Container(_) => ErrorKind::Io,
             Self::Io(_) => ErrorKind::Io,
@@ -145,6 +158,7 @@ impl PipelineError {
                 "only one of them can be in an image: leave the other out of the requirements"
             }
             Self::Realise(error) => realise_hint(error, self.kind())?,
+            Self::Interpreter { .. } => return Some(other_interpreter()),
             _ => return None,
         };
         Some(hint.to_owned())
@@ -152,6 +166,16 @@ impl PipelineError {
 }
 
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
+
+/// Every way around an archive that is not to be had here.
+fn other_interpreter() -> String {
+    let pythons = Platform::debian_pythons().map(|python| format!("\"{python}\""));
+    format!(
+        "name a mirror of {STANDALONE} with --mirror {STANDALONE}=URL, with inputs.{STANDALONE}.url in cognix.nix or with \
+         {SETTING}; or take a Python that Debian ships: python_version {}",
+        pythons.collect::<Vec<_>>().join(" or ")
+    )
+}
 
 fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<&'static str> {
     let step = match error {

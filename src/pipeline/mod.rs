@@ -20,10 +20,14 @@ use cognix_store::{CancellationToken, Store};
 use crate::builtins::source::SourceTree;
 use crate::builtins::wheel::{self, InstallTarget};
 use crate::config::{self, Effective, Loaded};
-use crate::lock::platform::{Architecture, Platform, PythonVersion};
+use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
 use crate::lock::python::Cutoff;
-use crate::lock::{self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, ResolveContext};
+use crate::lock::{
+    self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PinnedArchive, ResolveContext,
+    standalone,
+};
 use crate::mirrors::Mirrors;
+use crate::mirrors::standalone::STANDALONE;
 use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
 use crate::spec::{self, Settings};
 
@@ -75,7 +79,7 @@ impl Project {
         } else {
             platforms
         };
-        let platforms = platforms_of(&effective, wanted)?;
+        let platforms = platforms_of(&effective, &settings, wanted)?;
         Ok(Self {
             loaded,
             effective,
@@ -179,6 +183,7 @@ impl Project {
 
     fn pins(&self) -> BTreeMap<String, InputPin> {
         let pin = |input: &spec::Input| InputPin {
+            archives: self.archives(input),
             components: input.components.clone(),
             suites: input
                 .suites_of(self.platforms[0].suite)
@@ -186,11 +191,28 @@ impl Project {
                 .collect(),
             kind: input.kind.name().to_owned(),
         };
-        self.settings
-            .inputs
-            .iter()
+        let standalone = |platform: &Platform| platform.interpreter == Interpreter::Standalone;
+        let has_standalone = self.platforms.iter().any(standalone);
+        // What nothing is taken from decides nothing.
+        let is_used = |input: &spec::Input| {
+            input.kind != spec::InputKind::Url || is_standalone(input) && has_standalone
+        };
+        let inputs = self.settings.inputs.iter();
+        inputs
+            .filter(|(_, input)| is_used(input))
             .map(|(name, input)| (name.clone(), pin(input)))
             .collect()
+    }
+
+    /// The archives of an input that are for this model's Python, on its platforms and in their order.
+    fn archives(&self, input: &spec::Input) -> Vec<PinnedArchive> {
+        let of = |platform: &Platform| {
+            let fits = |own: &&PinnedArchive| {
+                standalone::fits(own, platform.python, platform.architecture)
+            };
+            input.archives.iter().find(fits).cloned()
+        };
+        self.platforms.iter().filter_map(of).collect()
     }
 
     /// The lock beside the model, if there is one.
@@ -214,6 +236,7 @@ impl Project {
             .settings
             .inputs
             .iter()
+            .filter(|(_, input)| input.kind != spec::InputKind::Url || is_standalone(input))
             .map(|(name, input)| (name.clone(), input.url.clone()))
             .collect();
         Ok(Mirrors::new(inputs, arguments, cache, offline)?)
@@ -309,19 +332,37 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
 /// The image's Python on each of the platforms.
 fn platforms_of(
     effective: &Effective,
+    settings: &Settings,
     wanted: &[Architecture],
 ) -> Result<Vec<Platform>, PipelineError> {
     let (major, minor) = effective.python.numbers();
     let python = u8::try_from(major).ok().zip(u8::try_from(minor).ok());
     let wanted: std::collections::BTreeSet<Architecture> = wanted.iter().copied().collect();
+    let own = |platform: &Platform| {
+        let inputs = settings
+            .inputs
+            .values()
+            .filter(|input| is_standalone(input));
+        let mut archives = inputs.flat_map(|input| &input.archives);
+        archives.any(|own| standalone::fits(own, platform.python, platform.architecture))
+    };
     let platforms = wanted.into_iter().map(|architecture| {
-        python
+        let mut platform = python
             .and_then(|(major, minor)| {
                 Platform::for_python(PythonVersion { major, minor }, architecture)
             })
-            .ok_or_else(|| PipelineError::Python(effective.python.short()))
+            .ok_or_else(|| PipelineError::Python(effective.python.short()))?;
+        if own(&platform) {
+            platform.interpreter = Interpreter::Standalone;
+        }
+        Ok(platform)
     });
     platforms.collect()
+}
+
+/// Whether interpreters come from this package source.
+fn is_standalone(input: &spec::Input) -> bool {
+    input.kind == spec::InputKind::Url && input.name == STANDALONE
 }
 
 /// How to choose versions.

@@ -6,7 +6,10 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cognix_derivations::{DerivationGraph, StorePath};
-use cognix_store::{CancellationToken, EventSink, FetchOptions, Realised, Realiser, Store};
+use cognix_store::realise::StepError;
+use cognix_store::{
+    CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised, Realiser, Store,
+};
 
 use super::{ImageRecord, PipelineError};
 use crate::builtins;
@@ -33,11 +36,9 @@ pub struct Realisation {
 impl Realisation {
     /// Makes the image exist.
     pub async fn image(self, instantiated: &Instantiated) -> Result<Realised, PipelineError> {
-        self.outputs(
-            &instantiated.graph,
-            &[(instantiated.image.clone(), "out".to_owned())],
-        )
-        .await
+        let targets = [(instantiated.image.clone(), "out".to_owned())];
+        let realised = self.outputs(&instantiated.graph, &targets).await;
+        realised.map_err(|error| explain(error, instantiated))
     }
 
     /// Makes some outputs of a graph exist.
@@ -64,6 +65,30 @@ impl Realisation {
             realiser.store.add_derivations(graph)?;
         }
         Ok(realised)
+    }
+}
+
+/// Says what cannot be had when it is the interpreter, since there are ways around that.
+fn explain(error: PipelineError, instantiated: &Instantiated) -> PipelineError {
+    match (error, &instantiated.interpreter) {
+        (
+            PipelineError::Realise(
+                source @ RealiseError::Failed {
+                    source: StepError::Fetch(_),
+                    ..
+                },
+            ),
+            Some(interpreter),
+        ) if source.kind() == ErrorKind::Unavailable
+            && source.derivation() == Some(&interpreter.derivation) =>
+        {
+            PipelineError::Interpreter {
+                version: interpreter.version.clone(),
+                url: interpreter.url.clone(),
+                source,
+            }
+        }
+        (error, _) => error,
     }
 }
 

@@ -1,7 +1,8 @@
 //! One file from a mirror, verified.
 //!
 //! The attributes are those of Nix's own `<nix/fetchurl.nix>`, in the same spelling, and `size`: the lock promises it, so
-//! a file of another size is refused before all of it has arrived. A real Nix ignores that attribute.
+//! a file of another size is refused before all of it has arrived. It is absent where the lock does not know it. A real
+//! Nix ignores that attribute.
 
 use cognix_derivations::{ContentAddress, Derivation, Sha256, StorePath, StorePathName};
 
@@ -16,22 +17,23 @@ pub(super) fn fetch(
     file_name: &str,
     url: &str,
     sha256: Sha256,
-    size: u64,
+    size: Option<u64>,
 ) -> Result<StorePath, RecipeError> {
     let name = StorePathName::sanitized(file_name);
-    let derivation = Derivation::builder(name.as_str())
+    let mut derivation = Derivation::builder(name.as_str())
         .fixed_output(ContentAddress::Flat(sha256.into()))
         .system("builtin")
         .builder("builtin:fetchurl")
         .env("executable", "")
         .env("impureEnvVars", IMPURE_VARIABLES)
         .env("preferLocalBuild", "1")
-        .env("size", size.to_string())
         .env("unpack", "")
         .env("url", url)
-        .env("urls", url)
-        .build();
-    let path = builder.add(file_name, derivation)?;
-    builder.downloads.insert(path.clone(), size);
+        .env("urls", url);
+    if let Some(size) = size {
+        derivation = derivation.env("size", size.to_string());
+    }
+    let path = builder.add(file_name, derivation.build())?;
+    builder.downloads.insert(path.clone(), size.unwrap_or(0));
     Ok(path)
 }

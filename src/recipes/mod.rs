@@ -5,6 +5,7 @@
 //! whichever cognix made it.
 //!
 //! ```text
+//! archive ─fetch─▶ python ─▶ layer (for Pythons not of Debian) ───┐
 //! .deb  ─fetch─▶ deb ─┬──────────────────────▶ layer (per group) ─┐
 //!                     └─▶ system configuration ─▶ layer ──────────┤
 //! wheel ─fetch─▶ layer (described from the wheel file) ───────────┼─▶ image
@@ -19,6 +20,7 @@
 pub mod cog_runtime;
 mod fetch;
 mod image;
+mod interpreter;
 pub mod labels;
 mod python_packages;
 mod source;
@@ -38,6 +40,7 @@ use crate::lock::LockedPlatform;
 use crate::lock::platform::{Platform, PythonVersion};
 
 pub use cog_runtime::Runtime;
+pub use interpreter::InterpreterFetch;
 pub use python_packages::wheel_tree;
 
 /// Why a lock cannot become derivations.
@@ -95,9 +98,11 @@ pub struct Instantiated {
     pub graph: DerivationGraph,
     /// The derivation whose output is the image.
     pub image: StorePath,
+    /// The fetch of a standalone interpreter.
+    pub interpreter: Option<InterpreterFetch>,
     /// The layers from bottom to top.
     pub layers: Vec<LayerDerivation>,
-    /// Size in bytes of what each fetch will download.
+    /// Size in bytes of what each fetch will download; 0 where the lock does not know it.
     pub downloads: BTreeMap<StorePath, u64>,
 }
 
@@ -119,6 +124,9 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     let lock = ingredients.lock;
     let python = python_of(lock)?;
     let mut builder = Instantiation::default();
+    // Below the packages: it moves only with a new lock, and what it says of directories that it shares gives way to
+    // what Debian says of them.
+    let interpreter = interpreter::layer(&mut builder, lock, python)?;
     let debs = system_packages::debs(&mut builder, lock)?;
     system_packages::layers(&mut builder, lock, &debs)?;
     python_packages::environment_layer(&mut builder, lock, python)?;
@@ -148,6 +156,7 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     Ok(Instantiated {
         graph,
         image,
+        interpreter,
         layers,
         downloads,
     })

@@ -3,7 +3,7 @@
 use cognix_derivations::{Derivation, StorePath};
 
 use super::system_packages::tree_layer;
-use super::{Instantiation, LayerDerivation, RecipeError, fetch, json};
+use super::{Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json};
 use crate::lock::platform::PythonVersion;
 use crate::lock::{LockedPlatform, LockedWheel};
 
@@ -17,6 +17,7 @@ pub(super) fn environment_layer(
         .floating_output("out")
         .system("builtin")
         .builder("builtin:cognix-venv-1")
+        .env("home", interpreter::home(lock.interpreter))
         .env("python", python.to_string())
         .build();
     let environment = builder.add("the virtual environment", derivation)?;
@@ -109,6 +110,6 @@ fn fetch_wheel(builder: &mut Instantiation, wheel: &LockedWheel) -> Result<Store
         &wheel.filename,
         &wheel.url(),
         wheel.sha256,
-        wheel.size,
+        Some(wheel.size),
     )
 }

@@ -30,7 +30,7 @@ fn deb<'a>(builder: &mut Instantiation, locked: &'a LockedDeb) -> Result<Deb<'a>
         locked.file_name(),
         &locked.url(),
         locked.sha256,
-        locked.size,
+        Some(locked.size),
     )?;
     let name = StorePathName::sanitized(&format!("{}-{}", locked.name, locked.version));
     let derivation = Derivation::builder(name.as_str())

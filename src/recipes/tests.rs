@@ -2,7 +2,7 @@ use cognix_derivations::StorePath;
 
 use super::*;
 use crate::lock::tests::amd64;
-use crate::lock::{Architecture, Lock};
+use crate::lock::{Architecture, Lock, LockedArchive, LockedInterpreter};
 
 fn source() -> StorePath {
     StorePath::from_base_name("0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c-source").expect("a sound name")
@@ -33,7 +33,56 @@ fn the_same_lock_gives_the_same_derivations_for_ever() {
     let instantiated = example(&crate::lock::tests::example());
     assert_eq!(
         instantiated.image.to_string(),
-        "/nix/store/zh94v3k064rxj681a6an1fad63nppyf5-image.drv"
+        "/nix/store/l21w3x7apmiri97fp08mxrvpf4g3gwdb-image.drv"
+    );
+}
+
+/// The example on a Python that Debian does not ship.
+fn standalone() -> Lock {
+    let mut lock = crate::lock::tests::example();
+    lock.request.python = "3.12".to_owned();
+    let platform = amd64(&mut lock);
+    platform.debian.packages.retain(|deb| deb.name == "libc6");
+    platform.interpreter = LockedInterpreter::Standalone(LockedArchive {
+        version: "3.12.4".to_owned(),
+        input: "python-build-standalone".to_owned(),
+        path: "20260101/cpython-3.12.4+20260101-install_only.tar.gz".to_owned(),
+        sha256: cognix_derivations::Sha256::of(b"archive"),
+        size: None,
+    });
+    lock
+}
+
+#[test]
+fn a_standalone_interpreter_gives_the_same_derivations_for_ever() {
+    let instantiated = example(&standalone());
+    assert_eq!(
+        instantiated.image.to_string(),
+        "/nix/store/81lf823vn4zb5k9saip36aj0q3zqb6xp-image.drv"
+    );
+    let names: Vec<&str> = instantiated
+        .layers
+        .iter()
+        .map(|layer| layer.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "python",
+            "base",
+            "system-configuration",
+            "virtual-environment",
+            "alpha",
+            "beta",
+            "source"
+        ]
+    );
+    let fetch = instantiated.interpreter.expect("it is fetched");
+    let derivation = instantiated.graph.get(&fetch.derivation).expect("known");
+    assert_eq!(derivation.env_str("url"), Some(fetch.url.as_str()));
+    assert!(
+        !derivation.env().contains_key("size"),
+        "a size that nobody knows is not promised"
     );
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cognix_derivations::Sha256;
 
 use super::architecture::Architecture;
+use super::archives::archives;
 use super::error::{SpecError, SpecReason};
 use super::literal::{Content, Document, Set, Value};
 use super::settings::{InputKind, PartialBase, PartialInput, PartialLayers, Spec};
@@ -71,7 +72,7 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
             },
         ));
     }
-    keys.only(&["type", "url", "suites", "components", "keys"])?;
+    keys.only(&["type", "url", "suites", "components", "keys", "archives"])?;
     let place = keys
         .document
         .error(offset, SpecReason::Missing { key: String::new() });
@@ -79,12 +80,14 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
         kind: keys.parsed("type", |key, text| match text.as_str() {
             "pypi" => Ok(InputKind::Pypi),
             "debian" => Ok(InputKind::Debian),
+            "url" => Ok(InputKind::Url),
             _ => Err(SpecReason::InputKind { key, found: text }),
         })?,
         url: keys.parsed("url", address)?,
         suites: keys.texts("suites")?,
         components: keys.texts("components")?,
         keys: keys.paths("keys")?,
+        archives: archives(keys)?,
         place: (place.file, place.line, place.column),
     })
 }
@@ -106,12 +109,12 @@ fn address(key: String, text: String) -> Result<String, SpecReason> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-fn platform(key: String, text: String) -> Result<Architecture, SpecReason> {
+pub(super) fn platform(key: String, text: String) -> Result<Architecture, SpecReason> {
     text.parse()
         .map_err(|_| SpecReason::Platform { key, found: text })
 }
 
-fn digest(key: String, text: String) -> Result<Sha256, SpecReason> {
+pub(super) fn digest(key: String, text: String) -> Result<Sha256, SpecReason> {
     text.parse()
         .map_err(|_| SpecReason::Digest { key, found: text })
 }
@@ -151,14 +154,14 @@ fn layers(keys: &Keys<'_>) -> Result<PartialLayers, SpecError> {
 }
 
 /// A set of keys, with the path to it.
-struct Keys<'d> {
-    document: &'d Document<'d>,
-    path: String,
-    set: &'d Set,
+pub(super) struct Keys<'d> {
+    pub(super) document: &'d Document<'d>,
+    pub(super) path: String,
+    pub(super) set: &'d Set,
 }
 
 impl<'d> Keys<'d> {
-    fn path_of(&self, key: &str) -> String {
+    pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
         } else {
@@ -167,7 +170,7 @@ impl<'d> Keys<'d> {
     }
 
     /// Refuses keys that do not exist: a misspelt one would silently do nothing.
-    fn only(&self, known: &[&str]) -> Result<(), SpecError> {
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), SpecError> {
         match self
             .set
             .iter()
@@ -184,7 +187,7 @@ impl<'d> Keys<'d> {
         }
     }
 
-    fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> SpecError {
+    pub(super) fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> SpecError {
         let (key, found) = (self.path_of(key), value.content.describe());
         let reason = match value.content {
             Content::Expression(found) => SpecReason::NotLiteral { key, found },
@@ -240,7 +243,7 @@ impl<'d> Keys<'d> {
         }
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         key: &str,
         parse: impl FnOnce(String, String) -> Result<T, SpecReason>,

@@ -55,7 +55,7 @@ pub enum SpecReason {
     #[error("{key} must hold SHA-256 digests, found {found:?}")]
     Digest { key: String, found: String },
     /// A kind of package source that does not exist.
-    #[error("{key} must be \"pypi\" or \"debian\", found {found:?}")]
+    #[error("{key} must be \"pypi\", \"debian\" or \"url\", found {found:?}")]
     InputKind { key: String, found: String },
     /// A name that cannot stand in a URL of a lock.
     #[error("invalid input name {found:?}: use lower-case letters, digits and single dashes")]
@@ -66,6 +66,19 @@ pub enum SpecReason {
     /// A path that leads out of the project.
     #[error("{key} must name files beside or below the spec, found {found}")]
     PathOutside { key: String, found: String },
+    /// A path that is no plain one below a package source.
+    #[error("{key} must be a path below the package source, found {found:?}")]
+    SourcePath { key: String, found: String },
+    /// A version that says no major, minor and patch.
+    #[error("{key} must be a whole version such as \"3.12.4\", found {found:?}")]
+    Version { key: String, found: String },
+    /// Two archives for one thing: which of them would be used?
+    #[error("{key} names a second archive for Python {python} on {platform}")]
+    SecondArchive {
+        key: String,
+        python: String,
+        platform: String,
+    },
     /// The file is there and cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),

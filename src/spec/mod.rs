@@ -8,6 +8,7 @@
 //! with its line and column. `outputs` must parse, and is not looked at.
 
 mod architecture;
+mod archives;
 mod decode;
 mod error;
 mod literal;
@@ -24,7 +25,7 @@ pub use architecture::{Architecture, ArchitectureError};
 pub use error::{SpecError, SpecReason};
 pub use settings::{
     Base, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput, PartialLayers,
-    Settings, Spec, WheelPolicy,
+    PinnedArchive, Settings, Spec, WheelPolicy,
 };
 
 /// The name of a model's own spec, beside its `cog.yaml`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cognix_derivations::Sha256;
+use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::error::{SpecError, SpecReason};
@@ -39,6 +40,8 @@ pub struct PartialInput {
     pub components: Option<Vec<String>>,
     /// Files with the keys that sign a Debian archive.
     pub keys: Option<Vec<String>>,
+    /// See [`Input::archives`].
+    pub archives: Option<Vec<PinnedArchive>>,
     /// Where the input is written: file, line and column.
     pub place: (String, u32, u32),
 }
@@ -76,6 +79,22 @@ pub enum InputKind {
     Pypi,
     /// A Debian archive.
     Debian,
+    /// A folder of files that are named one by one.
+    Url,
+}
+
+/// A file of one's own that stands for an interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedArchive {
+    /// Where it is below its package source.
+    pub path: String,
+    /// What it runs on.
+    pub platform: Architecture,
+    /// The digest of the file.
+    pub sha256: Sha256,
+    /// The whole version of the interpreter.
+    pub version: String,
 }
 
 /// Everything that the specs together decide.
@@ -115,6 +134,8 @@ pub struct Input {
     pub components: Vec<String>,
     /// Files with the keys that sign a Debian archive, relative to the project; Debian's own keys when empty.
     pub keys: Vec<String>,
+    /// Interpreters that stand for those that the program knows by itself, at most one for each platform and Python.
+    pub archives: Vec<PinnedArchive>,
 }
 
 /// Debian packages below every model.
@@ -156,6 +177,7 @@ impl InputKind {
         match self {
             Self::Pypi => "pypi",
             Self::Debian => "debian",
+            Self::Url => "url",
         }
     }
 }
@@ -240,6 +262,7 @@ impl PartialInput {
         self.suites = over.suites.or(self.suites.take());
         self.components = over.components.or(self.components.take());
         self.keys = over.keys.or(self.keys.take());
+        self.archives = over.archives.or(self.archives.take());
         self.place = over.place;
     }
 
@@ -258,7 +281,7 @@ impl PartialInput {
         };
         let kind = self.kind.ok_or_else(|| missing("type"))?;
         let (suites, components) = match kind {
-            InputKind::Pypi => (Vec::new(), Vec::new()),
+            InputKind::Pypi | InputKind::Url => (Vec::new(), Vec::new()),
             InputKind::Debian => (
                 self.suites.clone().ok_or_else(|| missing("suites"))?,
                 self.components
@@ -273,6 +296,7 @@ impl PartialInput {
             suites,
             components,
             keys: self.keys.unwrap_or_default(),
+            archives: self.archives.unwrap_or_default(),
         })
     }
 }

@@ -36,7 +36,8 @@ fn the_builtin_spec_is_complete() {
         [
             ("debian", "debian"),
             ("debian-security", "debian"),
-            ("pypi", "pypi")
+            ("pypi", "pypi"),
+            ("python-build-standalone", "url")
         ]
     );
     assert!(
@@ -93,6 +94,72 @@ fn a_models_spec_extends_it_key_by_key() {
         (settings.layers.budget, settings.base.essential),
         (42, true)
     );
+}
+
+#[test]
+fn archives_of_ones_own() {
+    let sha256 = cognix_derivations::Sha256::of(b"archive");
+    let entry = |version: &str, path: &str| {
+        format!(
+            "{{ platform = \"linux/amd64\"; version = \"{version}\"; path = \"{path}\"; sha256 = \"{}\"; }}",
+            sha256.to_sri()
+        )
+    };
+    let spec = |archives: &str| {
+        format!("{{ inputs.python-build-standalone.archives = [\n{archives}\n]; }}")
+    };
+    let two = [entry("3.12.4", "a/b.tar.gz"), entry("3.14.0rc1", "c")].join("\n");
+    let own = parse(&spec(&two), "cognix.nix").expect("valid");
+    let settings = builtin().extend(own).settings().expect("complete");
+    let archives = &settings.inputs["python-build-standalone"].archives;
+    assert_eq!(
+        archives[0],
+        PinnedArchive {
+            path: "a/b.tar.gz".to_owned(),
+            platform: Architecture::Amd64,
+            sha256,
+            version: "3.12.4".to_owned(),
+        }
+    );
+    assert_eq!(archives[1].version, "3.14.0rc1");
+
+    let key = "inputs.python-build-standalone.archives";
+    let cases = [
+        (
+            "\"x\"".to_owned(),
+            format!("{key} must be a list of sets, found a string"),
+        ),
+        ("{ }".to_owned(), format!("{key}.path is not set")),
+        (
+            entry("3.12", "a"),
+            format!("{key}.version must be a whole version such as \"3.12.4\", found \"3.12\""),
+        ),
+        (
+            entry("3.12.4", "../a"),
+            format!("{key}.path must be a path below the package source, found \"../a\""),
+        ),
+        (
+            entry("3.12.4", "a").replace("amd64", "riscv64"),
+            format!("{key}.platform"),
+        ),
+        (
+            entry("3.12.4", "a").replace("sha256-", "md5-"),
+            format!("{key}.sha256"),
+        ),
+        (
+            entry("3.12.4", "a").replace("path", "url"),
+            format!("unknown key {key}.url, expected one of: path, platform, sha256, version"),
+        ),
+        (
+            [entry("3.12.4", "a"), entry("3.12.5", "b")].concat(),
+            format!("{key} names a second archive for Python 3.12 on linux/amd64"),
+        ),
+    ];
+    for (archives, expected) in cases {
+        let message = refused(&spec(&archives));
+        assert!(message.starts_with("2:"), "{message}");
+        assert!(message.contains(&expected), "{message}");
+    }
 }
 
 #[test]
@@ -246,7 +313,7 @@ fn mistakes_have_places() {
         ),
         (
             "{ inputs.pypi.uri = \"x\"; }",
-            "1:15: unknown key inputs.pypi.uri, expected one of: type, url, suites, components, keys",
+            "1:15: unknown key inputs.pypi.uri, expected one of: type, url, suites, components, keys, archives",
         ),
         (
             "{ layers.recipes.tree = 1; }",
@@ -254,7 +321,7 @@ fn mistakes_have_places() {
         ),
         (
             "{ layers.recipe = { }; }",
-            "1:10: unknown key layers.recipe, expected one of: budget, recipes",
+            "1:10: unknown key layers.recipe, expected one of: budget, conflicts, grouping, recipes",
         ),
         (
             "{ base.essential = \"yes\"; }",
@@ -274,7 +341,7 @@ fn mistakes_have_places() {
         ),
         (
             "{ inputs.pypi.type = \"conda\"; }",
-            "1:22: inputs.pypi.type must be \"pypi\" or \"debian\", found \"conda\"",
+            "1:22: inputs.pypi.type must be \"pypi\", \"debian\" or \"url\", found \"conda\"",
         ),
         (
             "{ inputs.\"a/b\".type = \"pypi\"; }",

@@ -64,7 +64,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that live in some rooms only, so that replacing one is one room's work.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("oci_spec", &["container", "image"]),
@@ -72,6 +72,7 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("rnix", &["spec"]),
     ("tar", &["builtins", "container", "image", "layers"]),
     ("libdeflater", &["builtins", "layers"]),
+    ("uv_python", &["lock", "mirrors"]),
     ("uv_resolver", &["lock"]),
     ("uv_client", &["lock", "mirrors"]),
 ];

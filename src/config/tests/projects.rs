@@ -293,7 +293,7 @@ fn the_label_is_cogs_own_shape() {
 
 #[test]
 fn what_cannot_be_built_is_told_with_its_place() {
-    let config = "build:\n  gpu: true\n  python_version: 3.12\n  python_requirements: r.txt\n  system_packages: [git, curl=1, 'a b']\n  \
+    let config = "build:\n  gpu: true\n  python_version: 3.15\n  python_requirements: r.txt\n  system_packages: [git, curl=1, 'a b']\n  \
                   run: [ls, '', \"a\\nb\"]\n  pre_install: [ls]\n  sdk_version: 0.15.0\nrun: 'a.py:'\nmodel: a/b\n\
                   weights: [{name: w, target: /w, source: {uri: u}}]\n";
     let requirements = "numpy\n-r more.txt\n--pre\n./a.whl\na @ git+https://host.example/r\nb==1 --hash=sha256:00\n";
@@ -317,7 +317,7 @@ fn what_cannot_be_built_is_told_with_its_place() {
         "r.txt:4:1: a requirement from a local file or folder cannot be built yet",
         "r.txt:5:1: a requirement from a source repository cannot be built yet",
         "r.txt:6:1: a requirement with --hash cannot be built yet",
-        "cog.yaml:3:19: build.python_version: Python \"3.12\" cannot be provided yet, available: 3.13, 3.11",
+        "cog.yaml:3:19: build.python_version: Python \"3.15\" cannot be provided yet, available: 3.14, 3.13, 3.12, 3.11, 3.10",
     ];
     assert_eq!(told, expected);
     assert!(unsupported(&loaded(&[("cog.yaml", "run: a.py:B")])).is_empty());

@@ -110,6 +110,16 @@ fn needed_by(chain: &[String]) -> String {
 }
 
 impl RealiseError {
+    /// The derivation that failed, if it was one.
+    pub fn derivation(&self) -> Option<&StorePath> {
+        match self {
+            Self::UnknownTarget { derivation, .. } | Self::Failed { derivation, .. } => {
+                Some(derivation)
+            }
+            Self::Store(_) | Self::Cancelled => None,
+        }
+    }
+
     /// Which kind of failure this is, for exit codes.
     pub fn kind(&self) -> ErrorKind {
         match self {
