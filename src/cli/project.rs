@@ -42,7 +42,7 @@ struct ProjectOptions {
     /// The name of the configuration file.
     #[arg(short, long, value_name = "NAME")]
     file: Option<String>,
-    /// Where a named package source is: pypi, debian, debian-security (repeatable).
+    /// Where a named package source is: pypi, debian, debian-security, python-build-standalone (repeatable).
     #[arg(long = "mirror", value_name = "NAME=URL")]
     mirrors: Vec<String>,
     /// What to build for: linux/amd64, linux/arm64 (repeatable) [default: `platforms` of cognix.nix].

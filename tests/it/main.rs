@@ -12,6 +12,7 @@ mod hardening;
 #[cfg(feature = "network-tests")]
 mod hello;
 mod help;
+mod interpreter;
 mod nar;
 #[cfg(feature = "network-tests")]
 mod unlayered;

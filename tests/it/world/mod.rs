@@ -28,21 +28,16 @@ impl World {
     /// Publishes the Debian packages that every image needs, the Cog SDK, and two wheels.
     pub(crate) fn new() -> Self {
         let server = Server::start();
-        debs::publish(&server, "debian", "bookworm", "bookworm", &base_debs());
-        debs::publish(
-            &server,
-            "debian",
-            "bookworm-updates",
-            "bookworm-updates",
-            &[],
-        );
-        debs::publish(
-            &server,
-            "debian-security",
-            "bookworm-security",
-            "bookworm-security",
-            &[],
-        );
+        for release in ["bookworm", "trixie"] {
+            let suites = [
+                ("debian", release.to_owned(), base_debs()),
+                ("debian", format!("{release}-updates"), Vec::new()),
+                ("debian-security", format!("{release}-security"), Vec::new()),
+            ];
+            for (archive, suite, debs) in suites {
+                debs::publish(&server, archive, &suite, &suite, &debs);
+            }
+        }
         let world = Self {
             server,
             folder: TempDir::new().expect("a temporary folder"),
