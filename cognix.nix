@@ -55,8 +55,9 @@
   # How an image is cut into layers, and how their bytes are made. The recipes are recorded in the lock.
   layers = {
     budget = 100;
-    # Where there are more packages than layers: the largest alone, the others in eight groups by their names.
-    grouping = "largest-alone-8-by-name-1";
+    # Where there are more packages than layers: the largest alone, the others in sixteen groups by their names, and
+    # nothing moves that was locked before.
+    grouping = "largest-alone-16-by-name-1";
     recipes = {
       tree = "gzip-libdeflate-1.26-6-1m";
       wheel = "gzip-wheel-splice-1";

@@ -220,6 +220,8 @@ struct DebShape {
     architecture: String,
     depends: Vec<String>,
     group: DebGroup,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer: Option<String>,
     name: String,
     requested: bool,
     sha256: Sha256,
@@ -240,6 +242,8 @@ struct ReleaseShape {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WheelShape {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer: Option<String>,
     name: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     omit: Vec<String>,
@@ -248,6 +252,8 @@ struct WheelShape {
     size: u64,
     url: String,
     version: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    waived: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     yanked: bool,
 }
@@ -447,6 +453,7 @@ impl DebShape {
             package,
             group: self.group,
             bounds,
+            layer: self.layer,
         })
     }
 }
@@ -457,6 +464,7 @@ impl From<&LockedDeb> for DebShape {
             architecture: deb.architecture.clone(),
             depends: edges(&deb.depends, &deb.bounds, true),
             group: deb.group,
+            layer: deb.layer.clone(),
             name: deb.name.clone(),
             requested: deb.requested,
             sha256: deb.sha256,
@@ -521,8 +529,10 @@ impl WheelShape {
         };
         Ok(LockedWheel {
             package,
+            layer: self.layer,
             omit: self.omit,
             bounds,
+            waived: self.waived,
         })
     }
 }
@@ -530,6 +540,7 @@ impl WheelShape {
 impl From<&LockedWheel> for WheelShape {
     fn from(wheel: &LockedWheel) -> Self {
         Self {
+            layer: wheel.layer.clone(),
             name: wheel.name.clone(),
             omit: wheel.omit.clone(),
             requires: edges(&wheel.requires, &wheel.bounds, false),
@@ -537,6 +548,7 @@ impl From<&LockedWheel> for WheelShape {
             size: wheel.size,
             url: wheel.url(),
             version: wheel.version.clone(),
+            waived: wheel.waived,
             yanked: wheel.yanked,
         }
     }

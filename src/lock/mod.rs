@@ -10,6 +10,7 @@
 pub mod debian;
 pub mod exchange;
 mod file;
+mod layers;
 pub mod platform;
 pub mod python;
 mod request;
@@ -25,10 +26,11 @@ use cognix_derivations::Sha256;
 
 pub use crate::spec::PinnedArchive;
 pub use file::{FILE_NAME, LockFileError};
+pub use layers::{BudgetTooSmall, RULE as GROUPING, UnknownRule};
 pub use platform::Architecture;
 pub use request::{Change, IndexOptions, LockRequest};
 pub use resolve::{ResolveContext, ResolveError, resolve};
-pub use shared_paths::Commands;
+pub use shared_paths::{Commands, IdleRule, PathConflicts};
 
 /// Everything an image is made of apart from the model's own files, for every platform it is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,11 +169,14 @@ pub struct DebianLock {
 pub struct LockedDeb {
     /// What the resolver chose.
     pub package: debian::LockedDeb,
-    /// Which layer holds its files.
+    /// Which part of the system it belongs to.
     pub group: DebGroup,
     /// What it says about a package that it depends on, by that package's name: `(>= 2.36)`, or `for` and the words of the
     /// dependency where they are others than the name. Nothing where any version of that name will do.
     pub bounds: BTreeMap<String, String>,
+    /// The layer that holds its files, where its group has several: the name of the requested package that it came with,
+    /// or that of a layer that several of those share.
+    pub layer: Option<String>,
 }
 
 impl std::ops::Deref for LockedDeb {
@@ -182,7 +187,14 @@ impl std::ops::Deref for LockedDeb {
     }
 }
 
-/// The layers that Debian packages are grouped in, from the most stable to the least.
+impl LockedDeb {
+    /// The name of the layer that holds its files.
+    pub fn layer_name(&self) -> &str {
+        self.layer.as_deref().unwrap_or(self.group.name())
+    }
+}
+
+/// The parts of the system that Debian packages are grouped in, from the most stable to the least.
 ///
 /// A package belongs to the first group whose roots need it, so that asking for one more system package
 /// never moves a file out of the base layer.
@@ -225,11 +237,15 @@ pub struct PythonLock {
 pub struct LockedWheel {
     /// What the resolver chose.
     pub package: python::LockedWheel,
-    /// Image paths left out of this wheel's layer because an earlier wheel brings them with equal contents.
+    /// The layer that it shares with other wheels; none if it has one of its own.
+    pub layer: Option<String>,
+    /// Image paths left to another wheel, which brings them with equal contents or owns them by a rule of the request.
     pub omit: Vec<String>,
     /// What it says about a package that it requires, by that package's name: `[standard]>=0.3`. Nothing where any version
     /// will do.
     pub bounds: BTreeMap<String, String>,
+    /// Whether its files may differ from what its RECORD says: a waiver of the request names it.
+    pub waived: bool,
 }
 
 impl std::ops::Deref for LockedWheel {

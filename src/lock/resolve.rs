@@ -11,9 +11,10 @@ use super::debian::{
     self, DebianContext, DebianError, DebianRequest, HttpArchive, IndexCache, Request, SuiteSource,
     TrustedKeys,
 };
+use super::layers::{self, BudgetTooSmall, UnknownRule};
 use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
-use super::shared_paths::{Commands, PathConflict, omitted_paths};
+use super::shared_paths::{self, Commands, IdleRule, PathConflicts, Sharing};
 use super::standalone;
 use super::{
     DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInterpreter,
@@ -57,7 +58,16 @@ pub enum ResolveError {
     Python(#[from] PythonError),
     /// Two wheels that cannot stand in one image.
     #[error(transparent)]
-    Conflict(#[from] PathConflict),
+    Conflict(#[from] PathConflicts),
+    /// A setting that does nothing.
+    #[error(transparent)]
+    IdleRule(#[from] IdleRule),
+    /// Nobody knows how packages are to share layers.
+    #[error(transparent)]
+    Grouping(#[from] UnknownRule),
+    /// There are more packages than layers can hold.
+    #[error(transparent)]
+    Budget(#[from] BudgetTooSmall),
     /// No interpreter is known for this version.
     #[error("no interpreter is known for Python {0}")]
     NoArchive(String),
@@ -82,13 +92,17 @@ pub async fn resolve(
             preferences.add(&platform.python.packages);
         }
     }
+    layers::check_rule(&request.recipes.grouping)?;
+    let mut contested = BTreeSet::new();
     let mut platforms = BTreeMap::new();
     for platform in &context.platforms {
-        let locked = resolve_platform(request, *platform, &preferences, &context).await?;
+        let locked =
+            resolve_platform(request, *platform, &preferences, &context, &mut contested).await?;
         // The next platform takes the same versions where it can.
         preferences.add(&locked.python.packages);
         platforms.insert(platform.architecture, locked);
     }
+    shared_paths::check_rules(request, &contested, &platforms)?;
     Ok(Lock {
         request: request.clone(),
         exclude_newer: context.cutoff.to_string(),
@@ -126,6 +140,7 @@ async fn resolve_platform(
     platform: Platform,
     preferences: &Preferences,
     context: &ResolveContext<'_>,
+    contested: &mut BTreeSet<String>,
 ) -> Result<PlatformLock, ResolveError> {
     let interpreter = match platform.interpreter {
         Interpreter::Debian => Some(format!("python{}", platform.python)),
@@ -156,21 +171,34 @@ async fn resolve_platform(
         cancel: context.cancel.clone(),
     })
     .await?;
-    let mut omitted = omitted_paths(&python.contents, platform.python, context.commands)?;
+    let earlier = context.previous.as_ref();
+    let earlier = earlier.and_then(|lock| lock.platforms.get(&platform.architecture));
+    let mut shared = shared_paths::shared_paths(&Sharing {
+        contents: &python.contents,
+        python: platform.python,
+        commands: context.commands,
+        rules: &request.conflicts,
+        earlier,
+    })?;
+    contested.append(&mut shared.contested);
     let wheels = python.wheels.into_iter().map(|package| {
-        let omit = omitted.remove(&package.name).unwrap_or_default();
+        let omit = shared.omitted.remove(&package.name).unwrap_or_default();
         let bounds = python.bounds.remove(&package.name).unwrap_or_default();
         LockedWheel {
-            package,
-            omit,
+            waived: request.waivers.contains(&package.sha256),
+            layer: None,
+            omit: omit.into_iter().collect(),
             bounds,
+            package,
         }
     });
+    let mut packages: Vec<LockedWheel> = wheels.collect();
+    let mut debian = grouped(debian, request, &roots);
+    layers::place_requested(&mut debian, request.budget, earlier);
+    layers::place_wheels(&mut packages, &debian, request.budget, earlier)?;
     Ok(PlatformLock {
-        python: PythonLock {
-            packages: wheels.collect(),
-        },
-        debian: grouped(debian, request, &roots),
+        python: PythonLock { packages },
+        debian,
         interpreter,
     })
 }
@@ -315,6 +343,7 @@ pub(super) fn grouped(
             bounds: bounds.remove(&package.name).unwrap_or_default(),
             package,
             group,
+            layer: None,
         });
     DebianLock {
         releases: debian.releases,

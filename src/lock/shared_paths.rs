@@ -1,62 +1,305 @@
 //! Finds the paths that several wheels bring, while there is still a choice.
 //!
 //! Every path of an image is in exactly one layer, and a wheel's layer should depend on the wheel alone. So the lock says
-//! which paths a wheel leaves to another: the first by name keeps a path, the later ones omit it, which is right only
-//! when all bring the same bytes. Different bytes are a conflict that no order of installing should settle silently.
+//! which paths a wheel leaves to another. Equal bytes are no conflict: the wheel that had the path in the earlier lock keeps
+//! it, so that a new wheel changes no other one's layer, else the first by name. Different bytes, and a file where another
+//! wheel has a directory, are settled by a rule of the request and by nothing else; the order of installing settles nothing.
 //!
 //! What a wheel holds comes from its RECORD and its entry points, of which installing makes commands; the build checks
 //! both against the wheel, and the finished image is checked for paths in two layers, so a lie here is found there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr as _;
 
 use cognix_derivations::Sha256;
+use uv_normalize::PackageName;
 
 use super::platform::PythonVersion;
 use super::python::{RecordEntry, WheelContents};
+use super::{LockRequest, PlatformLock};
 
 /// What installing makes of `entry_points.txt`: the names of commands, and the digests of their texts.
 pub type Commands<'a> = dyn Fn(&str) -> BTreeMap<String, Sha256> + 'a;
 
-/// Two wheels bring different contents for one path.
+/// Wheels that cannot stand in one image as they are. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{first} and {second} both bring {path}, with different contents")]
-pub struct PathConflict {
-    /// The path in the image.
-    pub path: String,
-    /// The first owner.
-    pub first: String,
-    /// The second owner.
-    pub second: String,
+pub struct PathConflicts {
+    conflicts: Vec<PathConflict>,
 }
 
-/// For each wheel that shares paths with an earlier one, the paths it leaves out.
-pub(super) fn omitted_paths(
-    contents: &BTreeMap<String, WheelContents>,
-    python: PythonVersion,
-    commands: &Commands<'_>,
-) -> Result<BTreeMap<String, Vec<String>>, PathConflict> {
-    let mut owners: BTreeMap<String, (&str, Option<Sha256>)> = BTreeMap::new();
-    let mut omitted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (wheel, contents) in contents {
-        for (path, sha256) in paths(wheel, contents, python, commands) {
-            match owners.get(&path) {
-                None => {
-                    owners.insert(path, (wheel, sha256));
-                }
-                Some((_, digest)) if digest.is_some() && *digest == sha256 => {
-                    omitted.entry(wheel.clone()).or_default().push(path);
-                }
-                Some((first, _)) => {
-                    return Err(PathConflict {
-                        path,
-                        first: (*first).to_owned(),
-                        second: wheel.clone(),
-                    });
-                }
+/// Wheels that want one path, and what they bring does not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PathConflict {
+    /// The path in the image.
+    path: String,
+    /// Whoever brings it.
+    first: String,
+    /// Whoever brings something else there.
+    second: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    /// Two files with different bytes.
+    Content,
+    /// The first brings a file, the second a file below it.
+    Below,
+    /// A rule gives the path to somebody who does not bring it.
+    Stranger(String),
+}
+
+/// A setting that does nothing: most likely misspelt, or left behind when packages changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdleRule {
+    /// A path that no two wheels want.
+    #[error(
+        "layers.conflicts in cognix.nix gives {path} to {owner}, but no two wheels bring that path{}; correct or remove \
+         that line",
+        suggestion.as_ref().map_or_else(String::new, |near| format!(" (is it {near}?)"))
+    )]
+    Conflict {
+        /// The path in the image.
+        path: String,
+        /// Whom the rule gives it to.
+        owner: String,
+        /// A path that several wheels bring and that is spelt alike.
+        suggestion: Option<String>,
+    },
+    /// A digest that no wheel has.
+    #[error(
+        "wheels.waivers in cognix.nix names {}, and no wheel of the lock is that file; remove it, or correct it",
+        sha256.to_sri()
+    )]
+    Waiver {
+        /// The digest.
+        sha256: Sha256,
+    },
+}
+
+impl PathConflicts {
+    /// A line for `cognix.nix` that settles the first conflict.
+    pub fn rule(&self) -> String {
+        let Some(PathConflict { path, first, .. }) = self.conflicts.first() else {
+            return String::new();
+        };
+        format!("layers.conflicts = {{ \"{path}\" = \"{first}\"; }};")
+    }
+}
+
+/// As many as a person reads, a line each.
+impl fmt::Display for PathConflicts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        for (at, conflict) in self.conflicts.iter().take(SHOWN).enumerate() {
+            let line_end = if at == 0 { "" } else { "\n  " };
+            write!(formatter, "{line_end}{conflict}")?;
+        }
+        match self.conflicts.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(formatter, "\n  and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for PathConflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            path,
+            first,
+            second,
+            problem,
+        } = self;
+        match problem {
+            Problem::Content => write!(
+                formatter,
+                "{first} and {second} both bring {path}, with different contents"
+            ),
+            Problem::Below => write!(
+                formatter,
+                "{first} brings {path} as a file, and {second} has files below it"
+            ),
+            Problem::Stranger(owner) => write!(
+                formatter,
+                "layers.conflicts in cognix.nix gives {path} to {owner}, but {first} and {second} bring it"
+            ),
+        }
+    }
+}
+
+/// What is known when it is decided who keeps which path.
+pub(super) struct Sharing<'a> {
+    /// What each wheel holds.
+    pub(super) contents: &'a BTreeMap<String, WheelContents>,
+    pub(super) python: PythonVersion,
+    pub(super) commands: &'a Commands<'a>,
+    /// Who keeps a path whatever others bring, by path.
+    pub(super) rules: &'a BTreeMap<String, String>,
+    /// Who kept which path before.
+    pub(super) earlier: Option<&'a PlatformLock>,
+}
+
+/// Who leaves what to others.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// For each wheel that shares paths with another, the paths it leaves out, sorted.
+    pub(super) omitted: BTreeMap<String, BTreeSet<String>>,
+    /// The paths that wheels share, or would if no rule settled them.
+    pub(super) contested: BTreeSet<String>,
+}
+
+/// A wheel and the digest of what it brings.
+type Bringer<'a> = (&'a str, Option<Sha256>);
+
+/// Decides about every path that several wheels bring.
+pub(super) fn shared_paths(sharing: &Sharing<'_>) -> Result<Shared, PathConflicts> {
+    let mut bringers: BTreeMap<String, Vec<Bringer<'_>>> = BTreeMap::new();
+    for (wheel, contents) in sharing.contents {
+        for (path, sha256) in paths(wheel, contents, sharing.python, sharing.commands) {
+            bringers.entry(path).or_default().push((wheel, sha256));
+        }
+    }
+    let mut shared = Shared::default();
+    let mut conflicts = Vec::new();
+    for (path, wheels) in bringers.iter().filter(|(_, wheels)| wheels.len() > 1) {
+        shared.contested.insert(path.clone());
+        match sharing.keeper(path, wheels) {
+            Ok(keeper) => {
+                let others = wheels.iter().filter(|(wheel, _)| *wheel != keeper);
+                others.for_each(|(wheel, _)| shared.omit(wheel, path));
+            }
+            Err(conflict) => conflicts.push(conflict),
+        }
+    }
+    for (path, wheels) in &bringers {
+        for (end, _) in path.match_indices('/') {
+            let above = &path[..end];
+            if let Some(files) = bringers.get(above) {
+                shared.contested.insert(above.to_owned());
+                let settled = sharing.file_or_directory(above, files, path, wheels, &mut shared);
+                conflicts.extend(settled.err());
             }
         }
     }
-    Ok(omitted)
+    if conflicts.is_empty() {
+        return Ok(shared);
+    }
+    conflicts.dedup_by(|one, other| one.path == other.path && one.problem == other.problem);
+    Err(PathConflicts { conflicts })
+}
+
+impl Shared {
+    fn omit(&mut self, wheel: &str, path: &str) {
+        let paths = self.omitted.entry(wheel.to_owned()).or_default();
+        paths.insert(path.to_owned());
+    }
+}
+
+impl Sharing<'_> {
+    /// The wheel that keeps a path that several bring.
+    fn keeper<'w>(&self, path: &str, wheels: &[Bringer<'w>]) -> Result<&'w str, PathConflict> {
+        let conflict = |problem| PathConflict {
+            path: path.to_owned(),
+            first: wheels[0].0.to_owned(),
+            second: wheels[1].0.to_owned(),
+            problem,
+        };
+        if let Some(owner) = self.rules.get(path) {
+            return match wheels.iter().find(|(wheel, _)| is_named(wheel, owner)) {
+                Some((wheel, _)) => Ok(wheel),
+                None => Err(conflict(Problem::Stranger(owner.clone()))),
+            };
+        }
+        let digest = wheels[0].1;
+        if digest.is_none() || wheels.iter().any(|(_, other)| *other != digest) {
+            return Err(conflict(Problem::Content));
+        }
+        let names = || wheels.iter().map(|(wheel, _)| *wheel);
+        let before = names().find(|wheel| self.kept_before(wheel, path));
+        Ok(before.unwrap_or(wheels[0].0))
+    }
+
+    /// Whether the earlier lock left a path to this wheel. A wheel that did not bring it then may say so too, which does no
+    /// harm: its layer changes anyway.
+    fn kept_before(&self, wheel: &str, path: &str) -> bool {
+        let wheels = self.earlier.iter().flat_map(|lock| &lock.python.packages);
+        wheels
+            .filter(|before| before.name == wheel)
+            .any(|before| !before.omit.iter().any(|omitted| omitted == path))
+    }
+
+    /// Settles a file at a path below which others have files.
+    fn file_or_directory(
+        &self,
+        path: &str,
+        files: &[Bringer<'_>],
+        below: &str,
+        others: &[Bringer<'_>],
+        shared: &mut Shared,
+    ) -> Result<(), PathConflict> {
+        let conflict = |problem| PathConflict {
+            path: path.to_owned(),
+            first: files[0].0.to_owned(),
+            second: others[0].0.to_owned(),
+            problem,
+        };
+        let owner = self.rules.get(path);
+        let owner = owner.ok_or_else(|| conflict(Problem::Below))?;
+        if files.iter().any(|(wheel, _)| is_named(wheel, owner)) {
+            others
+                .iter()
+                .for_each(|(wheel, _)| shared.omit(wheel, below));
+            return Ok(());
+        }
+        if others.iter().any(|(wheel, _)| is_named(wheel, owner)) {
+            files.iter().for_each(|(wheel, _)| shared.omit(wheel, path));
+            return Ok(());
+        }
+        Err(conflict(Problem::Stranger(owner.clone())))
+    }
+}
+
+/// Whether a rule's owner, spelt as people do, is this wheel.
+fn is_named(wheel: &str, owner: &str) -> bool {
+    PackageName::from_str(owner).is_ok_and(|owner| owner.as_str() == wheel)
+}
+
+/// Refuses rules about wheels that settled nothing on any platform. `contested` are the paths that wheels share. What
+/// Debian packages hold is not known before the build, which checks the rules about them.
+pub(super) fn check_rules(
+    request: &LockRequest,
+    contested: &BTreeSet<String>,
+    platforms: &BTreeMap<super::Architecture, PlatformLock>,
+) -> Result<(), IdleRule> {
+    let of_wheels = request
+        .conflicts
+        .iter()
+        .filter(|(path, _)| path.starts_with("venv/"));
+    for (path, owner) in of_wheels {
+        if !contested.contains(path) {
+            let near = contested
+                .iter()
+                .map(|other| (strsim::jaro_winkler(path, other), other))
+                .max_by(|one, other| one.0.total_cmp(&other.0));
+            let suggestion = near.filter(|(likeness, _)| *likeness > 0.9);
+            return Err(IdleRule::Conflict {
+                path: path.clone(),
+                owner: owner.clone(),
+                suggestion: suggestion.map(|(_, near)| near.clone()),
+            });
+        }
+    }
+    let wheels = || {
+        platforms
+            .values()
+            .flat_map(|platform| &platform.python.packages)
+    };
+    let idle = |sha256: &&Sha256| wheels().all(|wheel| wheel.sha256 != **sha256);
+    match request.waivers.iter().find(idle) {
+        None => Ok(()),
+        Some(sha256) => Err(IdleRule::Waiver { sha256: *sha256 }),
+    }
 }
 
 /// Every path that a wheel brings, once.
@@ -96,7 +339,11 @@ fn image_path(path: &str, wheel: &str, python: PythonVersion) -> Option<String> 
     Some(match data {
         Some(("purelib" | "platlib", rest)) => format!("{site_packages}/{rest}"),
         Some(("scripts", rest)) => format!("venv/bin/{rest}"),
-        Some(("data", rest)) => format!("venv/{rest}"),
+        // The environment's `lib64` is a link to its `lib`.
+        Some(("data", rest)) => match rest.strip_prefix("lib64/") {
+            Some(rest) => format!("venv/lib/{rest}"),
+            None => format!("venv/{rest}"),
+        },
         Some(("headers", rest)) => format!("venv/include/site/python{python}/{wheel}/{rest}"),
         _ => format!("{site_packages}/{path}"),
     })
@@ -141,6 +388,37 @@ mod tests {
         (name.to_owned(), contents)
     }
 
+    fn decide(
+        contents: &BTreeMap<String, WheelContents>,
+        rules: &[(&str, &str)],
+        earlier: Option<&PlatformLock>,
+    ) -> Result<Shared, PathConflicts> {
+        let rules = rules
+            .iter()
+            .map(|(path, owner)| ((*path).to_owned(), (*owner).to_owned()));
+        shared_paths(&Sharing {
+            contents,
+            python: PYTHON,
+            commands: &commands,
+            rules: &rules.collect(),
+            earlier,
+        })
+    }
+
+    /// Who leaves out what, with `SITE` for the directory of packages.
+    fn omitted(shared: &Shared) -> Vec<String> {
+        let of_wheel = |(wheel, paths): (&String, &BTreeSet<String>)| {
+            let paths: Vec<String> = paths
+                .iter()
+                .map(|path| path.replace(&SITE[..SITE.len() - 1], "SITE"))
+                .collect();
+            format!("{wheel}: {}", paths.join(" "))
+        };
+        shared.omitted.iter().map(of_wheel).collect()
+    }
+
+    const SITE: &str = "venv/lib/python3.11/site-packages/";
+
     #[test]
     fn equal_contents_stay_with_the_first_owner() {
         let contents = BTreeMap::from([
@@ -153,22 +431,117 @@ mod tests {
                 &[("nvidia/__init__.py", ""), ("nvidia/cudnn/lib.so", "b")],
             ),
         ]);
-        let omitted =
-            omitted_paths(&contents, PYTHON, &commands).expect("equal contents are no conflict");
-        let expected = vec!["venv/lib/python3.11/site-packages/nvidia/__init__.py".to_owned()];
-        assert_eq!(omitted, BTreeMap::from([("cudnn".to_owned(), expected)]));
+        let shared = decide(&contents, &[], None).expect("equal contents are no conflict");
+        assert_eq!(omitted(&shared), ["cudnn: SITE/nvidia/__init__.py"]);
+    }
+
+    /// A new wheel that comes before the others by name takes nothing away from them.
+    #[test]
+    fn equal_contents_stay_where_they_were() {
+        let lock = crate::lock::tests::example();
+        let earlier = lock.platforms.values().next().expect("one platform");
+        let shared_by = |names: &[&str]| -> BTreeMap<String, WheelContents> {
+            let wheel = |name: &&str| wheel(name, &[("shared.py", "1")]);
+            names.iter().map(wheel).collect()
+        };
+        // In the example beta leaves `shared.py` out, and alpha has it.
+        let decide = |names: &[&str]| {
+            let shared = decide(&shared_by(names), &[], Some(earlier));
+            omitted(&shared.expect("equal contents"))
+        };
+        assert_eq!(
+            decide(&["aaa", "alpha", "beta"]),
+            ["aaa: SITE/shared.py", "beta: SITE/shared.py"]
+        );
+        assert_eq!(decide(&["aaa", "beta"]), ["beta: SITE/shared.py"]);
     }
 
     #[test]
-    fn rec_5_different_contents_name_both_owners() {
+    fn rec_5_different_contents_name_both_owners_and_the_rule() {
         let contents = BTreeMap::from([
-            wheel("a", &[("tests/__init__.py", "1")]),
-            wheel("b", &[("tests/__init__.py", "2")]),
+            wheel("a", &[("tests/__init__.py", "1"), ("tests/x.py", "1")]),
+            wheel("b", &[("tests/__init__.py", "2"), ("tests/x.py", "2")]),
         ]);
-        let conflict = omitted_paths(&contents, PYTHON, &commands).expect_err("different contents");
+        let conflicts = decide(&contents, &[], None).expect_err("different contents");
         assert_eq!(
-            (conflict.first.as_str(), conflict.second.as_str()),
-            ("a", "b")
+            conflicts.to_string(),
+            format!(
+                "a and b both bring {SITE}tests/__init__.py, with different contents\n  \
+                 a and b both bring {SITE}tests/x.py, with different contents"
+            )
+        );
+        assert_eq!(
+            conflicts.rule(),
+            format!("layers.conflicts = {{ \"{SITE}tests/__init__.py\" = \"a\"; }};")
+        );
+        let (init, x) = (
+            format!("{SITE}tests/__init__.py"),
+            format!("{SITE}tests/x.py"),
+        );
+        let shared = decide(&contents, &[(&init, "B"), (&x, "a")], None).expect("settled");
+        assert_eq!(
+            omitted(&shared),
+            ["a: SITE/tests/__init__.py", "b: SITE/tests/x.py"]
+        );
+        let message = decide(&contents, &[(&init, "c"), (&x, "a")], None).expect_err("c has none");
+        assert_eq!(
+            message.to_string(),
+            format!("layers.conflicts in cognix.nix gives {init} to c, but a and b bring it")
+        );
+    }
+
+    #[test]
+    fn rec_5_a_file_and_a_directory_of_one_name_are_settled_too() {
+        let contents = BTreeMap::from([
+            wheel("a", &[("thing", "1"), ("other.py", "1")]),
+            wheel("b", &[("thing/__init__.py", "1"), ("thing/x.py", "1")]),
+        ]);
+        let conflicts = decide(&contents, &[], None).expect_err("two kinds");
+        assert_eq!(
+            conflicts.to_string(),
+            format!("a brings {SITE}thing as a file, and b has files below it")
+        );
+        let thing = format!("{SITE}thing");
+        let shared = decide(&contents, &[(&thing, "a")], None).expect("settled");
+        assert_eq!(
+            omitted(&shared),
+            ["b: SITE/thing/__init__.py SITE/thing/x.py"]
+        );
+        let shared = decide(&contents, &[(&thing, "b")], None).expect("settled");
+        assert_eq!(omitted(&shared), ["a: SITE/thing"]);
+        assert!(decide(&contents, &[(&thing, "c")], None).is_err());
+    }
+
+    #[test]
+    fn rules_that_settle_nothing_are_refused() {
+        let lock = crate::lock::tests::example();
+        let contested = BTreeSet::from([format!("{SITE}shared.py")]);
+        let message = |change: &dyn Fn(&mut LockRequest)| {
+            let mut request = lock.request.clone();
+            change(&mut request);
+            let checked = check_rules(&request, &contested, &lock.platforms);
+            checked.err().map(|idle| idle.to_string())
+        };
+        let rule = |path: String| {
+            move |request: &mut LockRequest| {
+                request.conflicts.insert(path.clone(), "alpha".to_owned());
+            }
+        };
+        assert_eq!(message(&rule(format!("{SITE}shared.py"))), None);
+        assert_eq!(message(&rule("usr/bin/tool".to_owned())), None);
+        assert_eq!(
+            message(&rule(format!("{SITE}share.py"))),
+            Some(format!(
+                "layers.conflicts in cognix.nix gives {SITE}share.py to alpha, but no two wheels bring that path \
+                 (is it {SITE}shared.py?); correct or remove that line"
+            ))
+        );
+        let waiver = |sha256| move |request: &mut LockRequest| request.waivers.push(sha256);
+        assert_eq!(message(&waiver(Sha256::of(b"alpha"))), None);
+        let said = message(&waiver(Sha256::of(b"gone"))).expect("no such wheel");
+        assert!(
+            said.starts_with("wheels.waivers in cognix.nix names sha256-"),
+            "{said}"
         );
     }
 
@@ -179,18 +552,16 @@ mod tests {
                 "a",
                 &[
                     ("a-1.data/purelib/shared.py", "x"),
+                    ("a-1.data/data/lib64/python3.11/site-packages/other.py", "x"),
                     ("a-1.dist-info/RECORD", ""),
                 ],
             ),
-            wheel("b", &[("shared.py", "x")]),
+            wheel("b", &[("shared.py", "x"), ("other.py", "x")]),
         ]);
-        let omitted =
-            omitted_paths(&contents, PYTHON, &commands).expect("equal contents are no conflict");
-        assert_eq!(
-            omitted["b"],
-            ["venv/lib/python3.11/site-packages/shared.py"]
-        );
+        let shared = decide(&contents, &[], None).expect("equal contents are no conflict");
+        assert_eq!(omitted(&shared), ["b: SITE/other.py SITE/shared.py"]);
     }
+
     /// tensorflow and tensorboard both bring the command `tensorboard`.
     #[test]
     fn commands_are_paths_too() {
@@ -202,14 +573,14 @@ mod tests {
                 "tensorboard=tensorboard.main:run\ntf=tf:main",
             ),
         ]);
-        let omitted = omitted_paths(&contents, PYTHON, &commands).expect("the same command");
-        assert_eq!(omitted["tensorflow"], ["venv/bin/tensorboard"]);
+        let shared = decide(&contents, &[], None).expect("the same command");
+        assert_eq!(omitted(&shared), ["tensorflow: venv/bin/tensorboard"]);
 
         let contents = BTreeMap::from([
             with_commands("one", &[], "tool=one:main"),
             with_commands("two", &[], "tool=two:main"),
         ]);
-        let conflict = omitted_paths(&contents, PYTHON, &commands).expect_err("two commands");
-        assert_eq!(conflict.path, "venv/bin/tool");
+        let conflicts = decide(&contents, &[], None).expect_err("two commands");
+        assert_eq!(conflicts.conflicts[0].path, "venv/bin/tool");
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn example() -> Lock {
         platforms: vec![Architecture::Amd64],
         python: "3.11".to_owned(),
         recipes: LayerRecipes {
-            grouping: "largest-alone-8-by-name-1".to_owned(),
+            grouping: "largest-alone-16-by-name-1".to_owned(),
             tree: "gzip-libdeflate-1.26-6-1m".to_owned(),
             wheel: "gzip-wheel-splice-1".to_owned(),
         },
@@ -107,6 +107,7 @@ fn deb(name: &str, version: &str, depends: &[&str], group: DebGroup) -> LockedDe
         package,
         group,
         bounds: BTreeMap::new(),
+        layer: None,
     }
 }
 
@@ -125,6 +126,8 @@ pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str])
     };
     LockedWheel {
         package,
+        layer: None,
+        waived: false,
         omit: omit.iter().map(|path| (*path).to_owned()).collect(),
         bounds: BTreeMap::new(),
     }

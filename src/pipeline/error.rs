@@ -154,8 +154,11 @@ impl PipelineError {
                 "an archive with keys of its own names them in cognix.nix: inputs.NAME.keys = [ ./key.gpg ];"
             }
             Self::Resolve(ResolveError::Debian(DebianError::Fetch { .. })) => ELSEWHERE,
-            Self::Resolve(ResolveError::Conflict(_)) => {
-                "only one of them can be in an image: leave the other out of the requirements"
+            Self::Resolve(ResolveError::Conflict(conflicts)) => {
+                return Some(format!(
+                    "say in cognix.nix which of them keeps it: {}\n  or leave one of them out of the requirements",
+                    conflicts.rule()
+                ));
             }
             Self::Realise(error) => realise_hint(error, self.kind())?,
             Self::Interpreter { .. } => return Some(other_interpreter()),
@@ -229,6 +232,9 @@ fn resolve_kind(error: &ResolveError) -> ErrorKind {
         },
         ResolveError::Debian(error) => error.kind(),
         ResolveError::Conflict(_) => ErrorKind::Input,
+        ResolveError::IdleRule(_) | ResolveError::Grouping(_) | ResolveError::Budget(_) => {
+            ErrorKind::Configuration
+        }
         ResolveError::Interpreter { .. } => ErrorKind::Unavailable,
         _ => ErrorKind::Configuration,
     }

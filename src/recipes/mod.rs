@@ -36,8 +36,8 @@ use cognix_derivations::{
 };
 use serde::Serialize;
 
-use crate::lock::LockedPlatform;
 use crate::lock::platform::{Platform, PythonVersion};
+use crate::lock::{LockedDeb, LockedPlatform, LockedWheel};
 
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
@@ -66,17 +66,15 @@ pub enum RecipeError {
     /// The lock was written for a Python that this cognix does not know.
     #[error("the lock asks for Python {0}, which this cognix cannot provide; run `cognix lock`")]
     Python(String),
-    /// The budget is for images with fewer packages.
+    /// The lock is for fewer layers than there are: most likely it was edited by hand.
     #[error(
-        "{wheels} wheels and {others} other layers do not fit into {budget} layers; raise layers.budget in cognix.nix"
+        "the image has {layers} layers, more than the {budget} of layers.budget; run `cognix lock --update`"
     )]
     Budget {
-        /// How many wheels there are.
-        wheels: usize,
-        /// How many layers there are besides.
-        others: usize,
-        /// How many layers there may be.
-        budget: usize,
+        /// How many there are.
+        layers: usize,
+        /// How many there may be.
+        budget: u32,
     },
 }
 
@@ -117,6 +115,44 @@ pub struct LayerDerivation {
     pub derivation: StorePath,
     /// The fetches it needs, which is what can be said about its size before anything was built.
     pub fetches: Vec<StorePath>,
+    /// The packages in it, where it is made of packages, in the lock's order.
+    pub holds: Vec<Held>,
+}
+
+/// A package in a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The package's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The size of the file it comes from.
+    pub size: u64,
+    /// Whether it is a wheel that may break its own RECORD.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub waived: bool,
+}
+
+impl From<&LockedDeb> for Held {
+    fn from(deb: &LockedDeb) -> Self {
+        Self {
+            name: deb.name.clone(),
+            version: deb.version.clone(),
+            size: deb.size,
+            waived: false,
+        }
+    }
+}
+
+impl From<&LockedWheel> for Held {
+    fn from(wheel: &LockedWheel) -> Self {
+        Self {
+            name: wheel.name.clone(),
+            version: wheel.version.clone(),
+            size: wheel.size,
+            waived: wheel.waived,
+        }
+    }
 }
 
 /// Turns a lock and a model's files into the derivations of an image.
@@ -130,23 +166,19 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     let debs = system_packages::debs(&mut builder, lock)?;
     system_packages::layers(&mut builder, lock, &debs)?;
     python_packages::environment_layer(&mut builder, lock, python)?;
-    // One layer is for the model's files.
-    let others = builder.layers.len() + 1;
-    let budget = usize::try_from(lock.request.budget).unwrap_or(usize::MAX);
-    let slots = budget.saturating_sub(others);
-    let wheels = &lock.python.packages;
-    let grouped = wheel_groups::group(wheels, slots).ok_or(RecipeError::Budget {
-        wheels: wheels.len(),
-        others,
-        budget,
-    })?;
+    let grouped = wheel_groups::group(&lock.python.packages);
     for wheel in grouped.single {
         python_packages::wheel_layer(&mut builder, lock, wheel, python)?;
     }
-    for (number, wheels) in grouped.groups {
-        python_packages::group_layer(&mut builder, lock, number, &wheels, python)?;
+    for (name, wheels) in grouped.groups {
+        python_packages::group_layer(&mut builder, lock, name, &wheels, python)?;
     }
     source::layer(&mut builder, lock, ingredients.source)?;
+    let layers = builder.layers.len();
+    if u32::try_from(layers).is_ok_and(|layers| layers > lock.request.budget) {
+        let budget = lock.request.budget;
+        return Err(RecipeError::Budget { layers, budget });
+    }
     let image = image::image(&mut builder, ingredients.runtime)?;
     let Instantiation {
         graph,
@@ -228,6 +260,8 @@ struct TreeReference {
     control: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    omit: Vec<String>,
     out: String,
 }
 

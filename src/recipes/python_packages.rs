@@ -1,9 +1,9 @@
 //! The virtual environment and its wheels: a layer each, and shared ones for small wheels when there are too many.
 
-use cognix_derivations::{Derivation, StorePath};
+use cognix_derivations::{Derivation, DerivationBuilder, StorePath};
 
-use super::system_packages::tree_layer;
-use super::{Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json};
+use super::system_packages::{Tree, TreeLayer, tree_layer};
+use super::{Held, Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json};
 use crate::lock::platform::PythonVersion;
 use crate::lock::{LockedPlatform, LockedWheel};
 
@@ -50,14 +50,14 @@ pub(super) fn wheel_layer(
         .env("python", python.to_string())
         .env("recipe", lock.request.recipes.wheel.as_str())
         .env("wheel", builder.reference(&fetch, "out"))
-        .input_derivation(&fetch, "out")
-        .build();
-    let derivation = builder.add(&wheel.name, derivation)?;
+        .input_derivation(&fetch, "out");
+    let derivation = builder.add(&wheel.name, with_waiver(derivation, wheel).build())?;
     builder.layers.push(LayerDerivation {
         name: wheel.name.clone(),
         group: "wheel",
         derivation,
         fetches: vec![fetch],
+        holds: vec![Held::from(wheel)],
     });
     Ok(())
 }
@@ -66,19 +66,40 @@ pub(super) fn wheel_layer(
 pub(super) fn group_layer(
     builder: &mut Instantiation,
     lock: LockedPlatform<'_>,
-    number: usize,
+    name: &str,
     wheels: &[&LockedWheel],
     python: PythonVersion,
 ) -> Result<(), RecipeError> {
-    let mut trees = Vec::new();
+    let mut derivations = Vec::new();
     let mut fetches = Vec::new();
     for wheel in wheels {
-        trees.push(wheel_tree(builder, wheel, python)?);
+        derivations.push(wheel_tree(builder, wheel, python)?);
         fetches.push(fetch_wheel(builder, wheel)?);
     }
-    let trees: Vec<_> = trees.iter().map(|tree| (tree, false)).collect();
-    let name = format!("wheels-{}", number + 1);
-    tree_layer(builder, lock, &name, "wheel", "", &trees, fetches)
+    let trees = wheels
+        .iter()
+        .zip(&derivations)
+        .map(|(wheel, derivation)| Tree {
+            omit: &wheel.omit,
+            ..Tree::of(derivation)
+        });
+    let layer = TreeLayer {
+        name,
+        group: "wheel",
+        prefix: "",
+        trees: trees.collect(),
+        fetches,
+        holds: wheels.iter().map(|wheel| Held::from(*wheel)).collect(),
+    };
+    layer.add(builder, lock)
+}
+
+/// Says so where the lock has a waiver for a wheel; others have no such attribute.
+fn with_waiver(derivation: DerivationBuilder, wheel: &LockedWheel) -> DerivationBuilder {
+    match wheel.waived {
+        true => derivation.env("record", "waived"),
+        false => derivation,
+    }
 }
 
 /// Adds the tree of one installed wheel, for those who need its files in the store.
@@ -99,9 +120,8 @@ pub fn wheel_tree(
     .env("filename", wheel.filename.as_str())
     .env("python", python.to_string())
     .env("wheel", builder.reference(&fetch, "out"))
-    .input_derivation(&fetch, "out")
-    .build();
-    builder.add(&wheel.name, derivation)
+    .input_derivation(&fetch, "out");
+    builder.add(&wheel.name, with_waiver(derivation, wheel).build())
 }
 
 fn fetch_wheel(builder: &mut Instantiation, wheel: &LockedWheel) -> Result<StorePath, RecipeError> {

@@ -18,6 +18,7 @@ pub(super) fn layer(
     let trees = [TreeReference {
         control: None,
         name: None,
+        omit: Vec::new(),
         out: source.to_string(),
     }];
     let derivation = layer_derivation(lock, "source", PREFIX, &json(&trees))
@@ -29,6 +30,7 @@ pub(super) fn layer(
         group: "source",
         derivation,
         fetches: Vec::new(),
+        holds: Vec::new(),
     });
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Debian packages: one derivation each, the configuration that their scripts would have made, and their layers.
 
+use std::collections::BTreeMap;
+
 use cognix_derivations::{Derivation, StorePath, StorePathName};
 
-use super::{Instantiation, LayerDerivation, RecipeError, TreeReference, fetch, json};
+use super::{Held, Instantiation, LayerDerivation, RecipeError, TreeReference, fetch, json};
 use crate::lock::{DebGroup, LockedDeb, LockedPlatform};
 
 /// One package's derivations.
@@ -52,26 +54,32 @@ fn deb<'a>(builder: &mut Instantiation, locked: &'a LockedDeb) -> Result<Deb<'a>
     })
 }
 
-/// Adds a layer per group of packages that is not empty, and one for the configuration above them all.
+/// Adds a layer for each that the lock names, and one for the configuration above them all.
 pub(super) fn layers(
     builder: &mut Instantiation,
     lock: LockedPlatform<'_>,
     debs: &[Deb<'_>],
 ) -> Result<(), RecipeError> {
-    for group in DebGroup::ALL {
-        let members: Vec<&Deb<'_>> = debs
-            .iter()
-            .filter(|deb| deb.locked.group == group)
-            .collect();
-        if members.is_empty() {
-            continue;
-        }
-        let trees = members
-            .iter()
-            .map(|deb| (&deb.unpacked, true))
-            .collect::<Vec<_>>();
-        let fetches = members.iter().map(|deb| deb.fetch.clone()).collect();
-        tree_layer(builder, lock, group.name(), "debian", "", &trees, fetches)?;
+    let mut by_layer: BTreeMap<(DebGroup, &str), Vec<&Deb<'_>>> = BTreeMap::new();
+    for deb in debs {
+        let layer = (deb.locked.group, deb.locked.layer_name());
+        by_layer.entry(layer).or_default().push(deb);
+    }
+    for ((_, name), members) in by_layer {
+        let trees = members.iter().map(|deb| Tree {
+            control: true,
+            package: &deb.locked.name,
+            ..Tree::of(&deb.unpacked)
+        });
+        let layer = TreeLayer {
+            name,
+            group: "debian",
+            prefix: "",
+            trees: trees.collect(),
+            fetches: members.iter().map(|deb| deb.fetch.clone()).collect(),
+            holds: members.iter().map(|deb| Held::from(deb.locked)).collect(),
+        };
+        layer.add(builder, lock)?;
     }
     let configuration = system_configuration(builder, debs)?;
     tree_layer(
@@ -115,6 +123,7 @@ fn tree_reference(
     TreeReference {
         control: Some(builder.reference(derivation, "control")),
         name: name.map(str::to_owned),
+        omit: Vec::new(),
         out: builder.reference(derivation, "out"),
     }
 }
@@ -129,29 +138,99 @@ pub(super) fn tree_layer(
     trees: &[(&StorePath, bool)],
     fetches: Vec<StorePath>,
 ) -> Result<(), RecipeError> {
-    let references: Vec<_> = trees
-        .iter()
-        .map(|(derivation, control)| TreeReference {
-            control: control.then(|| builder.reference(derivation, "control")),
-            name: None,
-            out: builder.reference(derivation, "out"),
-        })
-        .collect();
-    let mut derivation = layer_derivation(lock, name, prefix, &json(&references));
-    for (tree, control) in trees {
-        derivation = derivation.input_derivation(tree, "out");
-        if *control {
-            derivation = derivation.input_derivation(tree, "control");
+    let trees = trees.iter().map(|(derivation, control)| Tree {
+        control: *control,
+        package: name,
+        ..Tree::of(derivation)
+    });
+    let layer = TreeLayer {
+        name,
+        group,
+        prefix,
+        trees: trees.collect(),
+        fetches,
+        holds: Vec::new(),
+    };
+    layer.add(builder, lock)
+}
+
+/// One tree of a layer.
+#[derive(Clone, Copy)]
+pub(super) struct Tree<'a> {
+    /// The derivation whose `out` it is.
+    pub(super) derivation: &'a StorePath,
+    /// Whether its modes are in the same derivation's `control`.
+    pub(super) control: bool,
+    /// What rules about paths call it.
+    pub(super) package: &'a str,
+    /// Image paths that it leaves to others.
+    pub(super) omit: &'a [String],
+}
+
+impl<'a> Tree<'a> {
+    /// A tree without modes and without a name, whole.
+    pub(super) fn of(derivation: &'a StorePath) -> Self {
+        Self {
+            derivation,
+            control: false,
+            package: "",
+            omit: &[],
         }
     }
-    let derivation = builder.add(name, derivation.build())?;
-    builder.layers.push(LayerDerivation {
-        name: name.to_owned(),
-        group,
-        derivation,
-        fetches,
-    });
-    Ok(())
+}
+
+/// A layer made of the trees of other derivations.
+pub(super) struct TreeLayer<'a> {
+    pub(super) name: &'a str,
+    pub(super) group: &'static str,
+    /// The directory they are put in, empty for the root.
+    pub(super) prefix: &'a str,
+    pub(super) trees: Vec<Tree<'a>>,
+    pub(super) fetches: Vec<StorePath>,
+    pub(super) holds: Vec<Held>,
+}
+
+impl TreeLayer<'_> {
+    /// Adds its derivation. The request's rules about paths are told to it only where there are any; those about wheels
+    /// were settled by the lock.
+    pub(super) fn add(
+        self,
+        builder: &mut Instantiation,
+        lock: LockedPlatform<'_>,
+    ) -> Result<(), RecipeError> {
+        let rules = lock.request.conflicts.iter();
+        let rules: BTreeMap<&String, &String> = rules
+            .filter(|(path, _)| self.group != "wheel" && !path.starts_with("venv/"))
+            .collect();
+        let reference = |tree: &Tree<'_>| TreeReference {
+            control: tree
+                .control
+                .then(|| builder.reference(tree.derivation, "control")),
+            name: (!rules.is_empty()).then(|| tree.package.to_owned()),
+            omit: tree.omit.to_vec(),
+            out: builder.reference(tree.derivation, "out"),
+        };
+        let references: Vec<_> = self.trees.iter().map(reference).collect();
+        let mut derivation = layer_derivation(lock, self.name, self.prefix, &json(&references));
+        if !rules.is_empty() {
+            derivation = derivation.env("conflicts", json(&rules));
+        }
+        for tree in &self.trees {
+            derivation = derivation.input_derivation(tree.derivation, "out");
+            if tree.control {
+                derivation = derivation.input_derivation(tree.derivation, "control");
+            }
+        }
+        let derivation = builder.add(self.name, derivation.build())?;
+        builder.layers.push(LayerDerivation {
+            name: self.name.to_owned(),
+            group: self.group,
+            derivation,
+            fetches: self.fetches,
+            holds: self.holds,
+        });
+        Ok(())
+    }
 }
 
 /// The attributes that every layer made of trees has.

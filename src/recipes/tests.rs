@@ -131,6 +131,96 @@ fn a_wheel_moves_its_own_layer_alone() {
     assert_eq!(moved, [false, false, false, false, false, true, false]);
 }
 
+fn environment(instantiated: &Instantiated, layer: &str, key: &str) -> Option<String> {
+    let layer = instantiated.layers.iter().find(|known| known.name == layer);
+    let layer = instantiated.graph.get(&layer.expect("a layer").derivation);
+    layer.expect("in the graph").env_str(key).map(str::to_owned)
+}
+
+#[test]
+fn wheels_share_the_layers_that_the_lock_names() {
+    let mut lock = crate::lock::tests::example();
+    for wheel in &mut amd64(&mut lock).python.packages {
+        wheel.layer = Some("wheels-7".to_owned());
+    }
+    let instantiated = example(&lock);
+    let names: Vec<&str> = instantiated
+        .layers
+        .iter()
+        .map(|layer| layer.name.as_str())
+        .collect();
+    assert_eq!(names[4..], ["wheels-7", "source"]);
+    let held: Vec<&str> = instantiated.layers[4]
+        .holds
+        .iter()
+        .map(|held| held.name.as_str())
+        .collect();
+    assert_eq!(held, ["alpha", "beta"]);
+    // What one of them leaves to the other is left out of its tree alone.
+    let trees = environment(&instantiated, "wheels-7", "trees").expect("a layer of trees");
+    let trees: serde_json::Value = serde_json::from_str(&trees).expect("JSON");
+    assert_eq!(trees[0].get("omit"), None);
+    assert_eq!(
+        trees[1]["omit"],
+        serde_json::json!(["venv/lib/python3.11/site-packages/shared.py"])
+    );
+    assert_eq!(
+        environment(&instantiated, "wheels-7", "omit").as_deref(),
+        Some("[]")
+    );
+}
+
+#[test]
+fn rec_3_a_waiver_is_an_attribute_of_its_wheel() {
+    let mut lock = crate::lock::tests::example();
+    let record = |lock: &Lock, layer: &str| environment(&example(lock), layer, "record");
+    assert_eq!(record(&lock, "alpha"), None);
+    amd64(&mut lock).python.packages[0].waived = true;
+    assert_eq!(record(&lock, "alpha").as_deref(), Some("waived"));
+    assert_eq!(record(&lock, "beta"), None);
+    assert!(
+        example(&lock).layers[4].holds[0].waived,
+        "the plan shows it"
+    );
+}
+
+#[test]
+fn rec_5_rules_about_debian_packages_are_told_to_their_layers() {
+    let mut lock = crate::lock::tests::example();
+    let before = example(&lock);
+    let rules = [("usr/bin/tool", "libc6"), ("venv/bin/tool", "alpha")];
+    lock.request.conflicts = rules
+        .map(|(path, owner)| (path.to_owned(), owner.to_owned()))
+        .into();
+    let after = example(&lock);
+    for layer in ["base", "python", "system-configuration"] {
+        assert_eq!(environment(&before, layer, "conflicts"), None);
+        let rules = environment(&after, layer, "conflicts");
+        assert_eq!(rules.as_deref(), Some(r#"{"usr/bin/tool":"libc6"}"#));
+        let trees = environment(&after, layer, "trees").expect("a layer of trees");
+        assert!(trees.contains("\"name\":"), "{trees}");
+    }
+    assert_eq!(environment(&after, "alpha", "conflicts"), None);
+}
+
+#[test]
+fn the_budget_is_kept_or_nothing_is_built() {
+    let mut lock = crate::lock::tests::example();
+    lock.request.budget = 6;
+    let lock = lock
+        .platform(Architecture::Amd64)
+        .expect("the example has it");
+    let error = instantiate(Ingredients {
+        lock,
+        source: &source(),
+        runtime: &cog_runtime::runtime(&Default::default(), Default::default()),
+    });
+    assert_eq!(
+        error.expect_err("seven layers").to_string(),
+        "the image has 7 layers, more than the 6 of layers.budget; run `cognix lock --update`"
+    );
+}
+
 #[test]
 fn fetches_are_what_a_real_nix_can_read() {
     let instantiated = example(&crate::lock::tests::example());

@@ -145,7 +145,7 @@ fn layers(keys: &Keys<'_>) -> Result<PartialLayers, SpecError> {
         budget: keys.number("budget", BUDGET)?,
         conflicts: keys
             .keys("conflicts")?
-            .map(|rules| rules.each_text())
+            .map(|rules| rules.each_path())
             .transpose()?,
         grouping: keys.text("grouping")?,
         tree: recipe("tree")?,
@@ -289,13 +289,20 @@ impl<'d> Keys<'d> {
         parsed.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Every key with its text.
-    fn each_text(&self) -> Result<BTreeMap<String, String>, SpecError> {
-        let texts = self.set.keys().map(|key| {
-            let text = self.text(key)?.unwrap_or_default();
-            Ok((key.clone(), text))
-        });
-        texts.collect()
+    /// Every key, which is a path in the image, with its text. The path may begin at the root or be relative to it.
+    fn each_path(&self) -> Result<BTreeMap<String, String>, SpecError> {
+        let mut texts = BTreeMap::new();
+        for (key, value) in self.set {
+            let path = key.strip_prefix('/').unwrap_or(key);
+            let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+            let owner = self.text(key)?.unwrap_or_default();
+            if !path.split('/').all(is_plain) || texts.insert(path.to_owned(), owner).is_some() {
+                let (key, found) = (self.path.clone(), key.clone());
+                let reason = SpecReason::ImagePath { key, found };
+                return Err(self.document.error(value.key_offset, reason));
+            }
+        }
+        Ok(texts)
     }
 
     /// Files beside the spec or below, relative to it.

@@ -54,6 +54,9 @@ pub enum SpecReason {
     /// Not the digest of a file.
     #[error("{key} must hold SHA-256 digests, found {found:?}")]
     Digest { key: String, found: String },
+    /// Not the path of a file in the image, or one that stands there twice.
+    #[error("{key} must name each path in the image once, as in \"usr/bin/tool\", found {found:?}")]
+    ImagePath { key: String, found: String },
     /// A kind of package source that does not exist.
     #[error("{key} must be \"pypi\", \"debian\" or \"url\", found {found:?}")]
     InputKind { key: String, found: String },
