@@ -122,7 +122,7 @@ pub(super) fn lock_for_build(
     match project.read_lock()? {
         Some(lock) => project.check_current(&lock).map(|()| lock),
         None if locked => project.current_lock(),
-        None => make(project, printer, None, choice),
+        None => make(project, printer, choice),
     }
 }
 

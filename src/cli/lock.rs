@@ -1,24 +1,46 @@
 //! `cognix lock`: exact versions of everything.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use cognix_store::ErrorKind;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::printer::{Printer, size};
 use super::progress::Progress;
-use super::project::{OpenProject, ProjectArgs, Work};
-use crate::lock::{FILE_NAME, Lock};
+use super::project::{OpenProject, ProjectArgs, Work, pipeline_failure};
+use crate::lock::exchange::{ForeignLock, Imported};
+use crate::lock::{FILE_NAME, Lock, Move, PackageKind, Resolved};
 use crate::pipeline::LockOptions;
 
 /// Choose exact versions of everything the model needs and write cognix.lock.
+///
+/// A lock that is current stays as it is; one that is not keeps every version that still fits.
 #[derive(Debug, Args)]
 pub(super) struct LockArgs {
     #[command(flatten)]
     project: ProjectArgs,
-    /// Choose anew even where the lock is current, and take the newest versions.
-    #[arg(long)]
-    update: bool,
+    /// Take the newest versions: of one package and what only it forces to move (repeatable), or of everything.
+    ///
+    /// The package is a Python or a Debian package of the lock. Write DIR before this option.
+    #[arg(long, value_name = "PACKAGE", num_args = 0..=1, default_missing_value = "")]
+    update: Vec<String>,
+    /// Only say whether the lock is current, and why not; ends with 78 when it is not. Asks no network.
+    #[arg(long, conflicts_with_all = ["update", "import", "export", "exclude_newer", "offline"])]
+    check: bool,
+    /// Take the versions of another tool's lock: a pylock.toml, uv.lock or poetry.lock.
+    ///
+    /// Its hashes must fit the files that are chosen. Packages that it does not have are chosen as usual, and named.
+    #[arg(long, value_name = "FILE")]
+    import: Option<PathBuf>,
+    /// Write the wheels of the lock as pylock.toml, which pip and uv install from; `-` is standard output.
+    ///
+    /// Addresses in it are those at which this machine finds the files.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
     #[command(flatten)]
     choice: ChoiceArgs,
 }
@@ -35,57 +57,254 @@ pub(super) struct ChoiceArgs {
 }
 
 impl LockArgs {
-    pub(super) fn run(&self, printer: Printer) -> Result<(), Failure> {
-        let project = self.project.open(printer)?;
-        let previous = project.read_lock()?;
-        if let Some(lock) = &previous
-            && !self.update
-            && project.check_current(lock).is_ok()
-        {
-            printer.note(format!("{FILE_NAME} is current"));
-            return report(printer, lock);
+    pub(super) fn run(&self, printer: Printer) -> Result<u8, Failure> {
+        // `--update ../model` can only mean the folder.
+        let is_folder =
+            |value: &&String| value.contains('/') || matches!(value.as_str(), "." | "..");
+        let folder = self.update.iter().find(is_folder);
+        let project = match folder {
+            Some(folder) => self.project.open_at(Path::new(folder), printer)?,
+            None => self.project.open(printer)?,
+        };
+        if self.check {
+            return check(&project, printer);
         }
-        let lock = make(
-            &project,
-            printer,
-            previous.filter(|_| !self.update),
-            &self.choice,
-        )?;
-        report(printer, &lock)
+        if let Some(file) = &self.export {
+            check_export_name(file)?;
+        }
+        let before = project.read_lock()?;
+        let names = self.update.iter().filter(|name| Some(*name) != folder);
+        let names: Vec<&str> = names
+            .map(String::as_str)
+            .filter(|name| !name.is_empty())
+            .collect();
+        let change = match (&before, self.update.is_empty(), &self.import) {
+            (Some(lock), true, None) if project.check_current(lock).is_ok() => {
+                printer.note(format!("{FILE_NAME} is current"));
+                Change::none(lock.clone())
+            }
+            _ => self.make(&project, printer, before, &names)?,
+        };
+        let exported = self.export.as_ref();
+        let exported = exported.map(|file| self.export(&project, &change.lock, file, printer));
+        if exported.transpose()? != Some(Exported::Printed) {
+            change.report(printer)?;
+        }
+        Ok(0)
+    }
+
+    fn make(
+        &self,
+        project: &OpenProject,
+        printer: Printer,
+        before: Option<Lock>,
+        names: &[&str],
+    ) -> Result<Change, Failure> {
+        let update = match &before {
+            Some(lock) => named(lock, names)?,
+            None if names.is_empty() => BTreeSet::new(),
+            None => return Err(project.missing_lock()),
+        };
+        let everything = !self.update.is_empty() && names.is_empty();
+        let import = self.import.as_deref().map(ForeignLock::read).transpose();
+        let options = LockOptions {
+            previous: before.clone().filter(|_| !everything),
+            update: update.clone(),
+            import: import.map_err(|error| pipeline_failure(error.into()))?,
+            exclude_newer: self.choice.exclude_newer.clone(),
+            ..LockOptions::default()
+        };
+        let resolved = resolve(project, printer, options, self.choice.offline)?;
+        let moves = before.map_or(Vec::new(), |before| resolved.lock.moves_since(&before));
+        for (kind, name) in &update {
+            let moved = |one: &Move| one.kind == *kind && one.name == *name;
+            if !moves.iter().any(moved) {
+                printer.note(format!("{name} stays: nothing newer fits"));
+            }
+        }
+        if let Some(file) = &self.import {
+            resolved
+                .imported
+                .values()
+                .for_each(|imported| tell(imported, file, printer));
+        }
+        Ok(Change { resolved, moves })
+    }
+
+    fn export(
+        &self,
+        project: &OpenProject,
+        lock: &Lock,
+        file: &Path,
+        printer: Printer,
+    ) -> Result<Exported, Failure> {
+        let mirrors = project.mirrors(self.choice.offline)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = match file == Path::new("-") {
+            true => project.project.root().to_owned(),
+            false => std::path::absolute(folder.join("."))?,
+        };
+        let text = Work::new()?.run(project.project.export(lock, &mirrors, &folder))?;
+        if file == Path::new("-") {
+            printer.bytes(text.as_bytes())?;
+            return Ok(Exported::Printed);
+        }
+        std::fs::write(file, text).map_err(|error| {
+            Failure::from(std::io::Error::new(
+                error.kind(),
+                format!("{}: {error}", file.display()),
+            ))
+        })?;
+        printer.note(format!("wrote {}", file.display()));
+        Ok(Exported::Written)
     }
 }
 
-/// Resolves and writes the lock.
+/// Where an exported lock went.
+#[derive(Debug, PartialEq, Eq)]
+enum Exported {
+    /// To standard output, which then holds nothing else.
+    Printed,
+    Written,
+}
+
+/// Resolves and writes a lock where there is none.
 pub(super) fn make(
     project: &OpenProject,
     printer: Printer,
-    previous: Option<Lock>,
     choice: &ChoiceArgs,
 ) -> Result<Lock, Failure> {
+    let options = LockOptions {
+        exclude_newer: choice.exclude_newer.clone(),
+        ..LockOptions::default()
+    };
+    Ok(resolve(project, printer, options, choice.offline)?.lock)
+}
+
+fn resolve(
+    project: &OpenProject,
+    printer: Printer,
+    options: LockOptions,
+    offline: bool,
+) -> Result<Resolved, Failure> {
     let work = Work::new()?;
     let progress = Arc::new(Progress::new(printer));
-    let mirrors = project.mirrors(choice.offline)?;
+    let mirrors = project.mirrors(offline)?;
     let options = LockOptions {
-        previous,
-        exclude_newer: choice.exclude_newer.clone(),
         cancel: work.cancel.clone(),
+        ..options
     };
     let step = progress.step("choosing versions");
-    let lock = work.run(project.project.resolve(&mirrors, options));
+    let resolved = work.run(project.project.resolve(&mirrors, options));
     drop(step);
     progress.finish();
-    let lock = lock?;
-    project
-        .project
-        .write_lock(&lock)
-        .map_err(super::project::pipeline_failure)?;
+    let resolved = resolved?;
+    let lock = &resolved.lock;
+    project.project.write_lock(lock).map_err(pipeline_failure)?;
     printer.note(format!(
         "wrote {FILE_NAME}: {} Debian packages, {} wheels, {} to download",
-        debs(&lock),
-        wheels(&lock),
+        debs(lock),
+        wheels(lock),
         size(lock.download_size()),
     ));
-    Ok(lock)
+    Ok(resolved)
+}
+
+/// The packages that a user means.
+fn named(lock: &Lock, names: &[&str]) -> Result<BTreeSet<(PackageKind, String)>, Failure> {
+    let find = |name: &&str| {
+        lock.find_package(name).map_err(|error| {
+            let failure = Failure::new(ErrorKind::Input, error);
+            match Path::new(name).is_dir() {
+                true => failure.hint(format!(
+                    "{name} is a folder: write `cognix lock {name} --update`"
+                )),
+                false => failure,
+            }
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Says what came of an import.
+fn tell(imported: &Imported, file: &Path, printer: Printer) {
+    let file = file.display();
+    printer.note(format!(
+        "{file}: {} packages have its versions",
+        imported.pinned.len()
+    ));
+    if !imported.free.is_empty() {
+        printer.note(format!(
+            "not in {file}, chosen freely: {}",
+            imported.free.join(", ")
+        ));
+    }
+    for (name, from) in &imported.elsewhere {
+        printer.note(format!(
+            "{name} is from {from} in {file}: chosen freely from the index"
+        ));
+    }
+    if imported.unused > 0 {
+        printer.note(format!(
+            "{} packages of {file} are not needed",
+            imported.unused
+        ));
+    }
+}
+
+/// PEP 751 fixes what such a file may be called, and installers insist.
+fn check_export_name(file: &Path) -> Result<(), Failure> {
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let middle = name
+        .strip_prefix("pylock.")
+        .and_then(|rest| rest.strip_suffix(".toml"));
+    let is_named = middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'));
+    if name == "pylock.toml" || name == "-" || is_named {
+        return Ok(());
+    }
+    let message = format!("an exported lock cannot be called {}", file.display());
+    Err(Failure::new(ErrorKind::Input, message)
+        .hint("call it pylock.toml or pylock.NAME.toml, as PEP 751 wants it"))
+}
+
+/// Whether the lock answers what is asked now.
+fn check(project: &OpenProject, printer: Printer) -> Result<u8, Failure> {
+    let (state, changes, text) = match project.project.read_lock() {
+        Err(error) => ("unusable", Vec::new(), format!("{error}\n")),
+        Ok(None) => {
+            let text = format!(
+                "there is no {FILE_NAME} in {}\n  hint: run `cognix lock` to make it\n",
+                project.project.root().display()
+            );
+            ("missing", Vec::new(), text)
+        }
+        Ok(Some(lock)) => {
+            let changes = project.changes(&lock);
+            match changes.is_empty() {
+                true => ("current", changes, format!("{FILE_NAME} is current\n")),
+                false => {
+                    let text = format!(
+                        "{FILE_NAME} is stale:\n  {}\n  hint: run `cognix lock` to bring it up to date\n",
+                        changes.join("\n  ")
+                    );
+                    ("stale", changes, text)
+                }
+            }
+        }
+    };
+    let current = state == "current";
+    let reason = text.trim_end();
+    let value = json!({
+        "version": 1, "current": current, "state": state, "changes": changes, "message": reason,
+    });
+    printer.result(&value, || text.clone())?;
+    Ok(match current {
+        true => 0,
+        false => ErrorKind::Configuration.exit_code(),
+    })
 }
 
 /// How many Debian packages there are, those of every platform counted.
@@ -100,17 +319,57 @@ fn debs(lock: &Lock) -> usize {
 fn wheels(lock: &Lock) -> usize {
     let platforms = lock.platforms.values();
     let wheels = platforms.flat_map(|platform| &platform.python.packages);
-    let files: std::collections::BTreeSet<_> = wheels.map(|wheel| wheel.sha256).collect();
+    let files: BTreeSet<_> = wheels.map(|wheel| wheel.sha256).collect();
     files.len()
 }
 
-fn report(printer: Printer, lock: &Lock) -> Result<(), Failure> {
-    let value = serde_json::json!({
-        "version": 1,
-        "digest": lock.request_digest(),
-        "debianPackages": debs(lock),
-        "wheels": wheels(lock),
-        "downloadSize": lock.download_size(),
-    });
-    Ok(printer.result(&value, String::new)?)
+/// A lock, and how it differs from the one before.
+struct Change {
+    resolved: Resolved,
+    moves: Vec<Move>,
+}
+
+impl std::ops::Deref for Change {
+    type Target = Resolved;
+
+    fn deref(&self) -> &Resolved {
+        &self.resolved
+    }
+}
+
+impl Change {
+    fn none(lock: Lock) -> Self {
+        let imported = Default::default();
+        Self {
+            resolved: Resolved { lock, imported },
+            moves: Vec::new(),
+        }
+    }
+
+    fn report(&self, printer: Printer) -> Result<(), Failure> {
+        let moved = self.moves.iter().map(|one| {
+            json!({
+                "kind": one.kind, "name": one.name, "from": one.from, "to": one.to, "platforms": one.platforms,
+            })
+        });
+        let imported = self.imported.iter().map(|(architecture, imported)| {
+            let elsewhere = imported.elsewhere.iter().map(|(name, _)| name);
+            let value = json!({
+                "pinned": imported.pinned, "free": imported.free,
+                "elsewhere": elsewhere.collect::<Vec<_>>(), "unused": imported.unused,
+            });
+            (architecture.to_string(), value)
+        });
+        let value = json!({
+            "version": 1,
+            "digest": self.lock.request_digest(),
+            "debianPackages": debs(&self.lock),
+            "wheels": wheels(&self.lock),
+            "downloadSize": self.lock.download_size(),
+            "moved": moved.collect::<Vec<Value>>(),
+            "imported": imported.collect::<serde_json::Map<String, Value>>(),
+        });
+        let text = || self.moves.iter().map(|one| format!("{one}\n")).collect();
+        Ok(printer.result(&value, text)?)
+    }
 }

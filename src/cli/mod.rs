@@ -135,7 +135,7 @@ impl Cli {
         let Self { global, command } = self;
         match command {
             Command::Config(args) => args.run(printer),
-            Command::Lock(args) => args.run(printer).map(|()| 0),
+            Command::Lock(args) => args.run(printer),
             Command::Plan(args) => args.run(&global, printer).map(|()| 0),
             Command::Build(args) => args.run(&global, printer).map(|()| 0),
             Command::Exec(args) => args.run(&global, printer),

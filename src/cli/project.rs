@@ -59,6 +59,15 @@ impl ProjectArgs {
     pub(super) fn open(&self, printer: Printer) -> Result<OpenProject, Failure> {
         OpenProject::new(&self.dir, &self.options, printer)
     }
+
+    /// The project in another folder than the argument names.
+    pub(super) fn open_at(
+        &self,
+        dir: &std::path::Path,
+        printer: Printer,
+    ) -> Result<OpenProject, Failure> {
+        OpenProject::new(dir, &self.options, printer)
+    }
 }
 
 impl ProjectFlag {
@@ -114,34 +123,37 @@ impl OpenProject {
 
     /// The lock, if there is one and it answers what is asked now.
     pub(super) fn current_lock(&self) -> Result<Lock, Failure> {
-        let missing = || {
-            Failure::new(
-                ErrorKind::Configuration,
-                format!(
-                    "there is no {} in {}",
-                    lock::FILE_NAME,
-                    self.project.root().display()
-                ),
-            )
-            .hint("run `cognix lock` to make it")
-        };
-        let lock = self.read_lock()?.ok_or_else(missing)?;
+        let lock = self.read_lock()?.ok_or_else(|| self.missing_lock())?;
         self.check_current(&lock)?;
         Ok(lock)
+    }
+
+    pub(super) fn missing_lock(&self) -> Failure {
+        let message = format!(
+            "there is no {} in {}",
+            lock::FILE_NAME,
+            self.project.root().display()
+        );
+        Failure::new(ErrorKind::Configuration, message).hint("run `cognix lock` to make it")
     }
 
     pub(super) fn read_lock(&self) -> Result<Option<Lock>, Failure> {
         self.project.read_lock().map_err(pipeline_failure)
     }
 
+    /// What is asked now and was not when the lock was made, a line each.
+    pub(super) fn changes(&self, lock: &Lock) -> Vec<String> {
+        let changes = lock.request.changes(&self.project.request());
+        changes.iter().map(ToString::to_string).collect()
+    }
+
     /// Refuses a lock that answers another question than the one asked now.
     pub(super) fn check_current(&self, lock: &Lock) -> Result<(), Failure> {
-        let changes = lock.request.changes(&self.project.request());
+        let changes = self.changes(lock);
         if changes.is_empty() {
             return Ok(());
         }
-        let lines: Vec<String> = changes.iter().map(|change| format!("  {change}")).collect();
-        let message = format!("{} is stale:\n{}", lock::FILE_NAME, lines.join("\n"));
+        let message = format!("{} is stale:\n  {}", lock::FILE_NAME, changes.join("\n  "));
         Err(Failure::new(ErrorKind::Configuration, message)
             .hint("run `cognix lock` to bring it up to date"))
     }

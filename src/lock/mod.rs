@@ -11,6 +11,7 @@ pub mod debian;
 pub mod exchange;
 mod file;
 mod layers;
+mod moves;
 pub mod platform;
 pub mod python;
 mod request;
@@ -27,9 +28,10 @@ use cognix_derivations::Sha256;
 pub use crate::spec::PinnedArchive;
 pub use file::{FILE_NAME, LockFileError};
 pub use layers::{BudgetTooSmall, RULE as GROUPING, UnknownRule};
+pub use moves::{Move, PackageKind, UnknownPackage};
 pub use platform::Architecture;
 pub use request::{Change, IndexOptions, LockRequest};
-pub use resolve::{ResolveContext, ResolveError, resolve};
+pub use resolve::{ResolveContext, ResolveError, Resolved, resolve};
 pub use shared_paths::{Commands, IdleRule, PathConflicts};
 
 /// Everything an image is made of apart from the model's own files, for every platform it is built for.

@@ -100,6 +100,25 @@ impl LockRequest {
         Sha256::of(&text)
     }
 
+    /// Whether two requests ask the same of the system below Python: then the same Debian packages answer both.
+    pub fn same_system(&self, other: &Self) -> bool {
+        let debian = |request: &Self| -> InputPins {
+            let inputs = request.inputs.clone().into_iter();
+            inputs.filter(|(_, pin)| pin.kind == "debian").collect()
+        };
+        let lists = |request: &Self| (request.base.clone(), request.system_packages.clone());
+        let values = |request: &Self| {
+            (
+                request.essential,
+                request.recommends,
+                request.python.clone(),
+            )
+        };
+        lists(self) == lists(other)
+            && values(self) == values(other)
+            && debian(self) == debian(other)
+    }
+
     /// What differs between the request of a lock (`self`) and the one asked now.
     pub fn changes(&self, now: &Self) -> Vec<Change> {
         let mut changes = Vec::new();

@@ -11,6 +11,7 @@ use super::debian::{
     self, DebianContext, DebianError, DebianRequest, HttpArchive, IndexCache, Request, SuiteSource,
     TrustedKeys,
 };
+use super::exchange::{ExchangeError, Import, Imported, Pins};
 use super::layers::{self, BudgetTooSmall, UnknownRule};
 use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
@@ -18,7 +19,7 @@ use super::shared_paths::{self, Commands, IdleRule, PathConflicts, Sharing};
 use super::standalone;
 use super::{
     DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInterpreter,
-    LockedWheel, PlatformLock, PythonLock,
+    LockedWheel, PackageKind, PlatformLock, PythonLock,
 };
 use crate::mirrors::{Mirrors, MirrorsError};
 
@@ -34,6 +35,10 @@ pub struct ResolveContext<'a> {
     pub keys: Vec<Vec<u8>>,
     /// A lock whose choices are kept where they still fit.
     pub previous: Option<Lock>,
+    /// Packages of that lock whose choices are not kept.
+    pub update: BTreeSet<(PackageKind, String)>,
+    /// A lock of another tool whose versions must hold.
+    pub import: Option<Import>,
     /// Which commands installing makes of a wheel's entry points.
     pub commands: &'a Commands<'a>,
     /// Ends the work early.
@@ -68,6 +73,9 @@ pub enum ResolveError {
     /// There are more packages than layers can hold.
     #[error(transparent)]
     Budget(#[from] BudgetTooSmall),
+    /// The lock of another tool cannot be used.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// No interpreter is known for this version.
     #[error("no interpreter is known for Python {0}")]
     NoArchive(String),
@@ -85,7 +93,7 @@ pub enum ResolveError {
 pub async fn resolve(
     request: &LockRequest,
     context: ResolveContext<'_>,
-) -> Result<Lock, ResolveError> {
+) -> Result<Resolved, ResolveError> {
     let mut preferences = Preferences::default();
     if let Some(lock) = &context.previous {
         for platform in lock.platforms.values() {
@@ -94,20 +102,34 @@ pub async fn resolve(
     }
     layers::check_rule(&request.recipes.grouping)?;
     let mut contested = BTreeSet::new();
+    let moves = |name: &String| context.update.contains(&(PackageKind::Wheel, name.clone()));
+    preferences.0.retain(|name, _| !moves(name));
     let mut platforms = BTreeMap::new();
+    let mut imported = BTreeMap::new();
     for platform in &context.platforms {
-        let locked =
+        let (locked, compared) =
             resolve_platform(request, *platform, &preferences, &context, &mut contested).await?;
+        imported.extend(compared.map(|compared| (platform.architecture, compared)));
         // The next platform takes the same versions where it can.
         preferences.add(&locked.python.packages);
         platforms.insert(platform.architecture, locked);
     }
     shared_paths::check_rules(request, &contested, &platforms)?;
-    Ok(Lock {
+    let lock = Lock {
         request: request.clone(),
         exclude_newer: context.cutoff.to_string(),
         platforms,
-    })
+    };
+    Ok(Resolved { lock, imported })
+}
+
+/// A lock, and what is to be told about how it came to be.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The lock.
+    pub lock: Lock,
+    /// What came of the imported lock, if there was one.
+    pub imported: BTreeMap<Architecture, Imported>,
 }
 
 /// Versions to keep if they still fit, one for each package.
@@ -141,13 +163,19 @@ async fn resolve_platform(
     preferences: &Preferences,
     context: &ResolveContext<'_>,
     contested: &mut BTreeSet<String>,
-) -> Result<PlatformLock, ResolveError> {
+) -> Result<(PlatformLock, Option<Imported>), ResolveError> {
     let interpreter = match platform.interpreter {
         Interpreter::Debian => Some(format!("python{}", platform.python)),
         Interpreter::Standalone => None,
     };
     let roots: Vec<String> = interpreter.iter().cloned().collect();
-    let debian = resolve_debian(request, &roots, platform.architecture, context).await?;
+    let mut debian = match kept_debian(request, platform.architecture, context) {
+        Some(kept) => kept,
+        None => {
+            let chosen = resolve_debian(request, &roots, platform.architecture, context).await?;
+            grouped(chosen, request, &roots)
+        }
+    };
     let interpreter = match interpreter {
         Some(package) => LockedInterpreter::Debian { package },
         None => LockedInterpreter::Standalone(resolve_archive(request, platform, context).await?),
@@ -156,12 +184,22 @@ async fn resolve_platform(
         LockedInterpreter::Debian { package } => patch_version(&debian, package)?,
         LockedInterpreter::Standalone(archive) => patch_of(&archive.version, archive.file_name())?,
     };
+    let python_version = (platform.python.major, platform.python.minor, patch);
+    let pins = match &context.import {
+        Some(import) => {
+            let target = python::Target::new(python_version, platform.glibc)?;
+            Some(import.pins(&target.markers)?)
+        }
+        None => None,
+    };
+    let mut constraints = request.constraints.clone();
+    constraints.extend(pins.iter().flat_map(Pins::constraints));
     let mut requirements = request.requirements.clone();
     requirements.push(request.sdk.clone());
     let mut python = python::resolve(&PythonRequest {
         requirements,
-        constraints: request.constraints.clone(),
-        python: (platform.python.major, platform.python.minor, patch),
+        constraints,
+        python: python_version,
         glibc: platform.glibc,
         indexes: context.mirrors.python_indexes()?,
         exclude_newer: Some(context.cutoff),
@@ -193,14 +231,55 @@ async fn resolve_platform(
         }
     });
     let mut packages: Vec<LockedWheel> = wheels.collect();
-    let mut debian = grouped(debian, request, &roots);
+    let imported = pins.map(|pins| pins.compare(&packages)).transpose()?;
     layers::place_requested(&mut debian, request.budget, earlier);
     layers::place_wheels(&mut packages, &debian, request.budget, earlier)?;
-    Ok(PlatformLock {
+    let locked = PlatformLock {
         python: PythonLock { packages },
         debian,
         interpreter,
-    })
+    };
+    Ok((locked, imported))
+}
+
+/// The Debian packages of the previous lock, where nothing that decides about them has changed and none shall move: adding
+/// a Python package then moves nothing below it, and asks no archive.
+fn kept_debian(
+    request: &LockRequest,
+    architecture: Architecture,
+    context: &ResolveContext<'_>,
+) -> Option<DebianLock> {
+    let previous = context.previous.as_ref()?;
+    let debian = &previous.platforms.get(&architecture)?.debian;
+    let moves = |deb: &LockedDeb| {
+        context
+            .update
+            .contains(&(PackageKind::Deb, deb.name.clone()))
+    };
+    let stays = previous.request.same_system(request) && !debian.packages.iter().any(moves);
+    stays.then(|| debian.clone())
+}
+
+/// Versions of Debian packages to keep where the archive still has them.
+fn kept_versions(
+    architecture: Architecture,
+    context: &ResolveContext<'_>,
+) -> BTreeMap<String, String> {
+    let platform = context
+        .previous
+        .as_ref()
+        .and_then(|lock| lock.platforms.get(&architecture));
+    let debs = platform
+        .into_iter()
+        .flat_map(|platform| &platform.debian.packages);
+    let stays = |deb: &&LockedDeb| {
+        !context
+            .update
+            .contains(&(PackageKind::Deb, deb.name.clone()))
+    };
+    debs.filter(stays)
+        .map(|deb| (deb.name.clone(), deb.version.clone()))
+        .collect()
 }
 
 /// The interpreter's archive, with its size where somebody tells it.
@@ -255,6 +334,7 @@ async fn resolve_debian(
         components: components.into_iter().collect(),
         packages: named.iter().map(|name| Request::newest(name)).collect(),
         include_essential: request.essential,
+        keep: kept_versions(architecture, context),
     };
     let keys = TrustedKeys::debian().with(&context.keys)?;
     let client = HttpArchive::client().map_err(ResolveError::Client)?;
@@ -281,7 +361,7 @@ fn now() -> u64 {
 }
 
 /// The third number of the interpreter's version: `3.11.2-6+deb12u8` has 2.
-fn patch_version(debian: &debian::DebianLock, interpreter: &str) -> Result<u8, ResolveError> {
+fn patch_version(debian: &DebianLock, interpreter: &str) -> Result<u8, ResolveError> {
     let package = debian
         .packages
         .iter()

@@ -12,6 +12,7 @@ use crate::container::ContainerError;
 use crate::image::ImageError;
 use crate::layers::LayerError;
 use crate::lock::debian::DebianError;
+use crate::lock::exchange::ExchangeError;
 use crate::lock::platform::Platform;
 use crate::lock::python::{CutoffError, PythonErrorKind};
 use crate::lock::{Architecture, LockFileError, ResolveError};
@@ -47,6 +48,9 @@ pub enum PipelineError {
     /// Versions cannot be chosen.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    /// A lock of another tool cannot be read or written.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// A date that is none.
     #[error("--exclude-newer")]
     Cutoff(#[source] CutoffError),
@@ -128,6 +132,7 @@ impl PipelineError {
             | Self::LockFile(_)
             | Self::Mirrors(_) => ErrorKind::Configuration,
             Self::Cutoff(_) => ErrorKind::Input,
+            Self::Exchange(error) => exchange_kind(error),
             Self::Resolve(error) => resolve_kind(error),
             Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
             Self::Recipe(_) => ErrorKind::Configuration,
@@ -220,6 +225,15 @@ fn system_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     }
 }
 
+fn exchange_kind(error: &ExchangeError) -> ErrorKind {
+    match error {
+        ExchangeError::Io { .. } => ErrorKind::Io,
+        ExchangeError::OtherFile { .. } => ErrorKind::Hash,
+        ExchangeError::Locate { .. } => ErrorKind::Unavailable,
+        _ => ErrorKind::Input,
+    }
+}
+
 fn resolve_kind(error: &ResolveError) -> ErrorKind {
     match error {
         ResolveError::Python(error) => match error.kind() {
@@ -232,6 +246,7 @@ fn resolve_kind(error: &ResolveError) -> ErrorKind {
         },
         ResolveError::Debian(error) => error.kind(),
         ResolveError::Conflict(_) => ErrorKind::Input,
+        ResolveError::Exchange(error) => exchange_kind(error),
         ResolveError::IdleRule(_) | ResolveError::Grouping(_) | ResolveError::Budget(_) => {
             ErrorKind::Configuration
         }

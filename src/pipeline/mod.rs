@@ -11,7 +11,7 @@ mod error;
 mod record;
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cognix_derivations::{ContentAddress, StorePath, StorePathName, content_addressed_path};
@@ -20,11 +20,12 @@ use cognix_store::{CancellationToken, Store};
 use crate::builtins::source::SourceTree;
 use crate::builtins::wheel::{self, InstallTarget};
 use crate::config::{self, Effective, Loaded};
+use crate::lock::exchange::{ForeignLock, Import, Places, RequirementPlace};
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
 use crate::lock::python::Cutoff;
 use crate::lock::{
-    self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PinnedArchive, ResolveContext,
-    standalone,
+    self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
+    ResolveContext, Resolved, standalone,
 };
 use crate::mirrors::Mirrors;
 use crate::mirrors::standalone::STANDALONE;
@@ -247,7 +248,7 @@ impl Project {
         &self,
         mirrors: &Mirrors,
         options: LockOptions,
-    ) -> Result<Lock, PipelineError> {
+    ) -> Result<Resolved, PipelineError> {
         let cutoff = match &options.exclude_newer {
             Some(text) => text.parse::<Cutoff>().map_err(PipelineError::Cutoff)?,
             None => Cutoff::start_of_today(),
@@ -263,9 +264,39 @@ impl Project {
             cutoff,
             keys: self.trusted_keys()?,
             previous: options.previous,
+            update: options.update,
+            import: options.import.map(|lock| self.import(lock)),
             cancel: options.cancel,
         };
         Ok(lock::resolve(&self.request(), context).await?)
+    }
+
+    /// The wheels of a lock as a `pylock.toml` in a folder, with the addresses at which this machine finds them.
+    pub async fn export(
+        &self,
+        lock: &Lock,
+        mirrors: &Mirrors,
+        folder: &Path,
+    ) -> Result<String, PipelineError> {
+        let places = Places {
+            mirrors,
+            project: self.root(),
+            folder,
+        };
+        Ok(lock::exchange::export(lock, &places).await?)
+    }
+
+    /// A lock of another tool, with the places of the model's own requirements.
+    fn import(&self, lock: ForeignLock) -> Import {
+        let place = |line: &config::RequirementLine| RequirementPlace {
+            text: line.text.clone(),
+            place: format!("{}:{}", line.file, line.line),
+        };
+        let requirements = self.effective.requirements.iter().map(place);
+        Import {
+            lock,
+            requirements: requirements.collect(),
+        }
     }
 
     /// The contents of the key files that Debian inputs name.
@@ -366,10 +397,14 @@ fn is_standalone(input: &spec::Input) -> bool {
 }
 
 /// How to choose versions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub struct LockOptions {
     /// A lock whose choices are kept where they still fit.
     pub previous: Option<Lock>,
+    /// Packages of that lock whose choices are not kept.
+    pub update: BTreeSet<(PackageKind, String)>,
+    /// A lock of another tool whose versions must hold.
+    pub import: Option<ForeignLock>,
     /// Python packages uploaded later are left out; a date or a moment.
     pub exclude_newer: Option<String>,
     /// Ends the work early.

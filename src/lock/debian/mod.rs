@@ -63,6 +63,8 @@ pub struct DebianRequest {
     pub packages: Vec<Request>,
     /// Whether every package that calls itself essential is wanted too.
     pub include_essential: bool,
+    /// Versions to keep, by package, where an archive still has them and the rest allows it.
+    pub keep: BTreeMap<String, String>,
 }
 
 /// One suite of one input.
@@ -94,6 +96,7 @@ impl DebianRequest {
             components: vec!["main".to_owned()],
             packages,
             include_essential: true,
+            keep: BTreeMap::new(),
         }
     }
 
@@ -218,8 +221,48 @@ type Chosen = (
     BTreeMap<String, BTreeMap<String, String>>,
 );
 
+/// Keeps what shall be kept as far as possible: at first everything, then all but what stands in a dependency with
+/// something that moves, and nothing at last.
 fn choose(request: &DebianRequest, indexes: &[PackageIndex]) -> Result<Chosen, DebianError> {
-    let universe = Universe::new(indexes, &request.architecture)?;
+    let kept = choose_keeping(request, indexes, &request.keep);
+    if request.keep.is_empty() || !matches!(kept, Err(DebianError::Unsatisfiable { .. })) {
+        return kept;
+    }
+    let newest = choose_keeping(request, indexes, &BTreeMap::new())?;
+    let keep = without_neighbours(&request.keep, &newest.0);
+    choose_keeping(request, indexes, &keep).or(Ok(newest))
+}
+
+/// What is kept when everything gives way that a moving package needs, or that needs one.
+fn without_neighbours(
+    keep: &BTreeMap<String, String>,
+    packages: &[LockedDeb],
+) -> BTreeMap<String, String> {
+    let moving = packages.iter().filter(|deb| !keep.contains_key(&deb.name));
+    let mut pending: Vec<&str> = moving.map(|deb| deb.name.as_str()).collect();
+    let needs_moving = |deb: &&LockedDeb| deb.depends.iter().any(|name| !keep.contains_key(name));
+    let dependents = packages.iter().filter(needs_moving);
+    pending.extend(dependents.map(|deb| deb.name.as_str()));
+    let mut keep = keep.clone();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(name) = pending.pop() {
+        if seen.insert(name) {
+            keep.remove(name);
+            let deb = packages.iter().find(|deb| deb.name == name);
+            let depends = deb.into_iter().flat_map(|deb| &deb.depends);
+            pending.extend(depends.map(String::as_str));
+        }
+    }
+    keep
+}
+
+fn choose_keeping(
+    request: &DebianRequest,
+    indexes: &[PackageIndex],
+    keep: &BTreeMap<String, String>,
+) -> Result<Chosen, DebianError> {
+    let mut universe = Universe::new(indexes, &request.architecture)?;
+    universe.prefer(keep);
     let mut wanted = Vec::new();
     if request.include_essential {
         let mut essential: Vec<_> = universe

@@ -4,7 +4,7 @@
 //! version; when several indexes hold that version, the first one supplies it.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::control;
@@ -42,7 +42,7 @@ pub(super) struct Universe<'a> {
     mentions: OnceCell<HashMap<&'a str, u32>>,
 }
 
-/// One name and its versions, the highest first.
+/// One name and its versions, the highest first unless another is preferred.
 pub(super) struct Package<'a> {
     pub(super) name: &'a str,
     pub(super) versions: Vec<RecordId>,
@@ -149,6 +149,19 @@ impl<'a> Universe<'a> {
                 let text = |id: &RecordId| self.records[id.0 as usize].version;
                 version::compare(text(right), text(left))
             });
+        }
+    }
+
+    /// Puts a version before higher ones, for every package that has it.
+    pub(super) fn prefer(&mut self, versions: &BTreeMap<String, String>) {
+        for package in &mut self.packages {
+            let Some(wanted) = versions.get(package.name) else {
+                continue;
+            };
+            let is_wanted = |id: &RecordId| self.records[id.0 as usize].version == wanted;
+            if let Some(place) = package.versions.iter().position(is_wanted) {
+                package.versions[..=place].rotate_right(1);
+            }
         }
     }
 

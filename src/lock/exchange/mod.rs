@@ -11,6 +11,7 @@
 
 mod error;
 mod pins;
+mod places;
 mod poetry;
 mod pylock;
 mod read;
@@ -21,6 +22,8 @@ mod write;
 mod tests;
 
 pub use error::ExchangeError;
+pub(in crate::lock) use pins::Pins;
 pub use pins::{Import, Imported, RequirementPlace};
+pub use places::{Places, export};
 pub use read::ForeignLock;
 pub use write::{Address, pylock};

@@ -125,7 +125,7 @@ impl World {
     }
 }
 
-fn base_debs() -> Vec<Deb> {
+pub(crate) fn base_debs() -> Vec<Deb> {
     let essential = |name, version| {
         Deb::new(name, version)
             .field("Essential: yes")
