@@ -100,6 +100,7 @@ fn describe(wheels: &[PathBuf]) -> Result<Vec<LayerDescription>, Problem> {
 fn describe_one(wheel: &Path) -> Result<LayerDescription, Problem> {
     let filename = file_name(wheel);
     let request = LayerRequest {
+        time: cognix::layers::Timestamp::default(),
         name: filename.split('-').next().unwrap_or_default(),
         recipe: Recipe::FOR_WHEELS,
         cancelled: &|| false,

@@ -9,8 +9,9 @@ use cognix_derivations::StorePath;
 use cognix_store::{BuildError, BuildRequest, Builder};
 use serde::{Deserialize, Serialize};
 
-use crate::image::{self, RuntimeConfig};
-use crate::layers::{self, LayerDescription};
+use crate::image::{self, Platform, RuntimeConfig};
+use crate::layers::{self, LayerDescription, Timestamp};
+use crate::lock::Architecture;
 use crate::recipes::Runtime;
 
 /// The image's configuration, as a registry holds it.
@@ -60,8 +61,8 @@ impl Builder for ImageBuilder {
             .collect::<Result<Vec<_>, _>>()?;
         layers::partition_check(&descriptions).map_err(BuildError::failed)?;
         layers::omission_check(&descriptions).map_err(BuildError::failed)?;
-        let image =
-            image::assemble(&runtime_config(runtime), &descriptions).map_err(BuildError::failed)?;
+        let image = image::assemble(&runtime_config(runtime)?, &descriptions)
+            .map_err(BuildError::failed)?;
         let summaries: Vec<_> = paths
             .into_iter()
             .zip(&descriptions)
@@ -103,8 +104,13 @@ fn summary(description: StorePath, layer: &LayerDescription) -> LayerSummary {
     }
 }
 
-fn runtime_config(runtime: Runtime) -> RuntimeConfig {
-    RuntimeConfig {
+fn runtime_config(runtime: Runtime) -> Result<RuntimeConfig, BuildError> {
+    let created = runtime.created.map(Timestamp::new).transpose();
+    let created = created.map_err(|error| BuildError::Attribute {
+        name: "runtime".to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(RuntimeConfig {
         env: runtime.env,
         entrypoint: runtime.entrypoint,
         cmd: runtime.cmd,
@@ -115,5 +121,11 @@ fn runtime_config(runtime: Runtime) -> RuntimeConfig {
             .map(|port| format!("{port}/tcp"))
             .collect(),
         labels: runtime.labels,
-    }
+        annotations: runtime.annotations,
+        created: created.unwrap_or_default(),
+        platform: match runtime.architecture {
+            Architecture::Amd64 => Platform::Amd64,
+            Architecture::Arm64 => Platform::Arm64,
+        },
+    })
 }

@@ -5,6 +5,7 @@
 //! | `layer` | what people call the layer |
 //! | `recipe` | the id of the recipe that makes the compressed bytes |
 //! | `omit` | JSON list of image paths that another layer brings |
+//! | `time` | seconds since 1970 that every entry gets; absent for 1980-01-01 |
 //! | `wheel`, `filename`, `python`, `record` | of a wheel: as `builtin:cognix-wheel-1` has them |
 //! | `trees` | of trees: JSON list of `{"control", "name", "omit", "out"}`; only `out` must be there |
 //! | `prefix` | of trees: the directory they are put in, empty for the root |
@@ -24,8 +25,8 @@ use serde::Deserialize;
 use super::wheel::{BrokenRecord, RecordPolicy};
 use crate::layers::description::{PythonVersion, TreeSource, WheelSource};
 use crate::layers::{
-    ImagePath, LayerDescription, LayerError, LayerRequest, Recipe, TreeInput, TreesOptions,
-    describe_trees, describe_wheel,
+    ImagePath, LayerDescription, LayerError, LayerRequest, Recipe, Timestamp, TreeInput,
+    TreesOptions, describe_trees, describe_wheel,
 };
 
 /// Describes the layer of one wheel, from the wheel file.
@@ -131,10 +132,15 @@ fn describe(
     describe: impl FnOnce(&LayerRequest<'_>) -> Result<LayerDescription, BuildError>,
 ) -> Result<(), BuildError> {
     let recipe: Recipe = parsed(request, "recipe")?;
+    let time = match request.derivation.env().contains_key("time") {
+        true => parsed(request, "time")?,
+        false => Timestamp::default(),
+    };
     let cancelled = || request.cancel.is_cancelled();
     let layer = LayerRequest {
         name: request.env("layer")?,
         recipe,
+        time,
         cancelled: &cancelled,
     };
     let description = describe(&layer)?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use cognix_store::{ErrorKind, Realised};
+use cognix_store::{ErrorKind, Realised, Store};
 use serde_json::{Value, json};
 
+use super::image_args::ImageArgs;
 use super::lock::{ChoiceArgs, make};
 use super::printer::{Printer, size};
 use super::progress::Progress;
@@ -14,14 +15,15 @@ use super::project::{
     OpenProject, ProjectArgs, Work, default_jobs, pipeline_failure, realise_image,
 };
 use super::{Failure, Global};
-use crate::image::{Destination, DestinationError};
-use crate::lock::Lock;
-use crate::pipeline::ImageRecord;
+use crate::image::{Destination, DestinationError, INDEX_MEDIA_TYPE, ImageError};
+use crate::lock::{Architecture, Lock};
+use crate::pipeline::{ImageOptions, ImageRecord, Images};
 use crate::recipes::Instantiated;
 
 /// Build the image of a model.
 ///
-/// Prints the image's digest. Without --output the image is only recorded in the store.
+/// Prints the image's digest; for several platforms that of their index. Without --output the image is only recorded in
+/// the store.
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
     #[command(flatten)]
@@ -37,6 +39,8 @@ pub(super) struct BuildArgs {
     jobs: Option<u16>,
     #[command(flatten)]
     choice: ChoiceArgs,
+    #[command(flatten)]
+    image: ImageArgs,
 }
 
 impl BuildArgs {
@@ -49,67 +53,110 @@ impl BuildArgs {
             .collect::<Result<Vec<_>, _>>()?;
         let project = self.project.open(printer)?;
         project.project.require_runner().map_err(pipeline_failure)?;
-        let lock = lock_for_build(&project, printer, self.locked, &self.choice)?;
-        let jobs = self.jobs.map_or_else(default_jobs, usize::from);
-        let built = build(global, printer, &project, &lock, jobs)?;
+        refuse_several(&project, &destinations)?;
+        let request = BuildRequest {
+            options: self.image.options(project.project.root())?,
+            lock: lock_for_build(&project, printer, self.locked, &self.choice)?,
+            jobs: self.jobs.map_or_else(default_jobs, usize::from),
+        };
+        let store = global.open_store()?;
+        let mut built = Vec::new();
+        for architecture in project.project.architectures() {
+            built.push(build(&store, printer, &project, architecture, &request)?);
+        }
+        let records: Vec<_> = built.iter().map(|built| built.image.clone()).collect();
+        let images = crate::pipeline::load_images(&store, &records).map_err(pipeline_failure)?;
         for destination in &destinations {
             let progress = Progress::new(printer);
             let step = progress.step(&format!("writing {destination}"));
             let written = Work::new()?.run_here(|cancel| {
-                crate::pipeline::write_image(&built.store, &built.image, destination, cancel)
+                crate::pipeline::write_images(&store, &images, destination, cancel)
             });
             drop(step);
             progress.finish();
             written?;
         }
-        let value = report(&built, started);
-        Ok(printer.result(&value, || summary(&built))?)
+        let done = Done {
+            built: &built,
+            images: &images,
+        };
+        done.say(printer, &destinations);
+        Ok(printer.result(&done.report(started), || format!("{}\n", done.digest()))?)
     }
+}
+
+/// What all images of one build share.
+pub(super) struct BuildRequest {
+    pub(super) options: ImageOptions,
+    pub(super) lock: Lock,
+    pub(super) jobs: usize,
 }
 
 /// An image that is in the store.
 pub(super) struct Built {
-    pub(super) store: cognix_store::Store,
     pub(super) image: ImageRecord,
+    architecture: Architecture,
     instantiated: Instantiated,
     realised: Realised,
 }
 
-/// Realises the image of a project whose lock is known.
+/// Realises the image of a project for one platform.
 pub(super) fn build(
-    global: &Global,
+    store: &Store,
     printer: Printer,
     project: &OpenProject,
-    lock: &Lock,
-    jobs: usize,
+    architecture: Architecture,
+    request: &BuildRequest,
 ) -> Result<Built, Failure> {
-    let store = global.open_store()?;
     let source = project.scan_source()?;
-    let instantiated = project.instantiate(lock, project.architecture(), source.store_path())?;
-    source.import(&store).map_err(pipeline_failure)?;
+    let instantiated = project.instantiate(
+        &request.lock,
+        architecture,
+        source.store_path(),
+        &request.options,
+    )?;
+    source.import(store).map_err(pipeline_failure)?;
     let work = Work::new()?;
     let progress = Arc::new(Progress::new(printer));
     let mirrors = project.mirrors(false)?;
     let realised = realise_image(
         &work,
-        &store,
+        store,
         mirrors,
         &instantiated,
-        jobs,
+        request.jobs,
         Arc::clone(&progress) as _,
     );
     progress.finish();
     let realised = realised?;
     let image = project
         .project
-        .record_image(&store, &instantiated, &realised)
+        .record_image(store, architecture, &instantiated, &realised)
         .map_err(pipeline_failure)?;
     Ok(Built {
-        store,
         image,
+        architecture,
         instantiated,
         realised,
     })
+}
+
+/// Said before anything is built.
+fn refuse_several(project: &OpenProject, destinations: &[Destination]) -> Result<(), Failure> {
+    let file = destinations
+        .iter()
+        .find_map(|destination| match destination {
+            Destination::DockerArchive { file, .. } => Some(file.clone()),
+            _ => None,
+        });
+    match file {
+        Some(file) if project.project.architectures().count() > 1 => {
+            let error = ImageError::DockerArchiveOfSeveral { file };
+            let hint = "choose one with --platform linux/amd64";
+            Err(Failure::new(ErrorKind::Input, error).hint(hint))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The lock a build uses: the one that is there, or a new one where there is none.
@@ -141,18 +188,74 @@ fn parse_destination(text: &str) -> Result<Destination, Failure> {
     Ok(destination)
 }
 
-fn summary(built: &Built) -> String {
-    let image = &built.image;
-    format!(
-        "{}\n{} layers, {}\n{}\n",
-        image.digest,
-        image.layers.len(),
-        size(image.total_size()),
-        image.out_path
-    )
+/// What a build has come to.
+struct Done<'a> {
+    /// One for each platform, at least one.
+    built: &'a [Built],
+    images: &'a Images,
 }
 
-fn report(built: &Built, started: Instant) -> Value {
+impl Done<'_> {
+    fn digest(&self) -> String {
+        match self.images {
+            Images::One(image) => format!("sha256:{}", image.manifest_digest()),
+            Images::Several(index) => format!("sha256:{}", index.digest()),
+        }
+    }
+
+    /// Tells people what the digest on standard output is the digest of, and where the image is now.
+    fn say(&self, printer: Printer, destinations: &[Destination]) {
+        for built in self.built {
+            let image = &built.image;
+            printer.note(format!(
+                "{}: {} layers, {}, in the store as {}",
+                built.architecture,
+                image.layers.len(),
+                size(image.total_size()),
+                image.out_path
+            ));
+        }
+        for destination in destinations {
+            printer.note(format!("wrote {destination}"));
+        }
+        if destinations.is_empty() {
+            printer
+                .note("to get it out: cognix build -o oci:DIR:TAG or -o docker-archive:FILE:NAME");
+        }
+    }
+
+    fn report(&self, started: Instant) -> Value {
+        let mut value = match (self.images, self.built) {
+            (Images::Several(index), _) => json!({
+                "index": {
+                    "digest": self.digest(), "mediaType": INDEX_MEDIA_TYPE, "size": index.text().len(),
+                },
+                "images": self.built.iter().map(report).collect::<Vec<_>>(),
+            }),
+            (Images::One(_), built) => built.first().map(report).unwrap_or_default(),
+        };
+        value["version"] = json!(1);
+        value["stats"] = self.stats(started);
+        value
+    }
+
+    fn stats(&self, started: Instant) -> Value {
+        let sum = |field: fn(&Realised) -> u64| {
+            let all = self.built.iter().map(|built| field(&built.realised));
+            all.sum::<u64>()
+        };
+        json!({
+            "derivations": sum(|realised| realised.stats.derivations as u64),
+            "built": sum(|realised| realised.stats.built as u64),
+            "substituted": sum(|realised| realised.stats.substituted as u64),
+            "cached": sum(|realised| realised.stats.cached as u64),
+            "bytesFetched": sum(|realised| realised.stats.bytes_fetched),
+            "millis": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn report(built: &Built) -> Value {
     let image = &built.image;
     let layers: Vec<Value> = image
         .layers
@@ -165,19 +268,12 @@ fn report(built: &Built, started: Instant) -> Value {
             })
         })
         .collect();
-    let stats = &built.realised.stats;
     json!({
-        "version": 1,
         "image": { "digest": image.digest, "mediaType": image.media_type, "size": image.size },
         "config": { "digest": image.config_digest },
-        "platform": "linux/amd64",
+        "platform": built.architecture,
         "drvPath": built.instantiated.image,
         "outPath": image.out_path,
         "layers": layers,
-        "stats": {
-            "derivations": stats.derivations, "built": stats.built, "substituted": stats.substituted,
-            "cached": stats.cached, "bytesFetched": stats.bytes_fetched,
-            "millis": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        },
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use cognix_derivations::{Derivation, StorePath};
 
+use super::image_args::ImageArgs;
 use super::printer::Printer;
 use super::project::ProjectFlag;
 use super::{Failure, Global};
@@ -58,7 +59,9 @@ fn from_project(
     let project = project.open(printer)?;
     let lock = project.current_lock()?;
     let source = project.scan_source()?;
-    let instantiated = project.instantiate(&lock, project.architecture(), source.store_path())?;
+    let options = ImageArgs::default().options(project.project.root())?;
+    let instantiated =
+        project.instantiate(&lock, project.architecture(), source.store_path(), &options)?;
     let all = instantiated.graph.iter().cloned();
     Ok(all
         .filter(|derivation| recursive || *derivation.as_path() == instantiated.image)

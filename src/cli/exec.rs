@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::build::BuildRequest;
+use super::image_args::ImageArgs;
 use super::lock::ChoiceArgs;
 use super::printer::Printer;
-use super::project::{ProjectFlag, Work, default_jobs};
+use super::project::{OpenProject, ProjectFlag, Work, default_jobs};
 use super::{Failure, Global};
 use crate::container::{ContainerError, Runtime};
+use crate::lock::Architecture;
 use crate::pipeline::ExecOptions;
 use cognix_store::ErrorKind;
 
@@ -42,8 +45,14 @@ impl ExecArgs {
         // Looked for first: building for minutes and only then saying that nothing can run it would be unkind.
         let runtime = Runtime::find(self.runtime, std::env::var_os("PATH")).map_err(no_runtime)?;
         let project = self.project.open(printer)?;
-        let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
-        let built = super::build::build(global, printer, &project, &lock, default_jobs())?;
+        let architecture = this_machine(&project)?;
+        let request = BuildRequest {
+            options: ImageArgs::default().options(project.project.root())?,
+            lock: super::build::lock_for_build(&project, printer, self.locked, &self.choice)?,
+            jobs: default_jobs(),
+        };
+        let store = global.open_store()?;
+        let built = super::build::build(&store, printer, &project, architecture, &request)?;
         let options = ExecOptions {
             command: self.command,
             env: self.env,
@@ -51,7 +60,7 @@ impl ExecArgs {
         };
         let work = Work::new()?;
         let bundle = work.run_here(|cancel| {
-            crate::pipeline::unpack_image(&built.store, &built.image, &options, cancel)
+            crate::pipeline::unpack_image(&store, &built.image, &options, cancel)
         })?;
         let status = work.wait(crate::pipeline::exec(&bundle, &runtime))?;
         Ok(status
@@ -59,6 +68,18 @@ impl ExecArgs {
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(ErrorKind::Internal.exit_code()))
     }
+}
+
+/// The platform of the project that this machine can run.
+fn this_machine(project: &OpenProject) -> Result<Architecture, Failure> {
+    let machine = std::env::consts::ARCH;
+    let mut platforms = project.project.architectures();
+    let found = platforms.find(|architecture| architecture.machine() == machine);
+    found.ok_or_else(|| {
+        let platform = project.architecture();
+        let message = format!("the image is for {platform}, and this machine is {machine}");
+        Failure::new(ErrorKind::Input, message).hint("name this machine's platform with --platform")
+    })
 }
 
 fn variable(text: &str) -> Result<String, String> {

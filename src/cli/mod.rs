@@ -5,6 +5,7 @@ mod config;
 mod derivation;
 mod exec;
 mod failure;
+mod image_args;
 mod lock;
 mod nar;
 mod plan;

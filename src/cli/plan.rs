@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::image_args::ImageArgs;
 use super::lock::ChoiceArgs;
 use super::printer::{Printer, size};
 use super::project::{ProjectArgs, pipeline_failure};
@@ -19,6 +20,8 @@ pub(super) struct PlanArgs {
     locked: bool,
     #[command(flatten)]
     choice: ChoiceArgs,
+    #[command(flatten)]
+    image: ImageArgs,
 }
 
 impl PlanArgs {
@@ -26,8 +29,9 @@ impl PlanArgs {
         let project = self.project.open(printer)?;
         let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
         let source = project.scan_source()?;
+        let options = self.image.options(project.project.root())?;
         let instantiated =
-            project.instantiate(&lock, project.architecture(), source.store_path())?;
+            project.instantiate(&lock, project.architecture(), source.store_path(), &options)?;
         let store = global.open_store()?;
         let plan = crate::pipeline::plan(&store, &instantiated).map_err(pipeline_failure)?;
         Ok(printer.result(&plan, || text(&plan))?)

@@ -14,7 +14,7 @@ use super::printer::Printer;
 use super::{Failure, cache_folder};
 use crate::lock::{self, Architecture, Lock};
 use crate::mirrors::Mirrors;
-use crate::pipeline::{PipelineError, Project, Source};
+use crate::pipeline::{ImageOptions, PipelineError, Project, Source};
 use crate::recipes::Instantiated;
 
 /// The project as a positional argument.
@@ -172,9 +172,10 @@ impl OpenProject {
         lock: &Lock,
         architecture: Architecture,
         source: &StorePath,
+        options: &ImageOptions,
     ) -> Result<Instantiated, Failure> {
         self.project
-            .instantiate(lock, architecture, source)
+            .instantiate(lock, architecture, source, options)
             .map_err(pipeline_failure)
     }
 }

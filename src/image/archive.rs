@@ -20,18 +20,19 @@ use super::layer::{LayerBytes, write_compressed, write_tar};
 use super::layout::{
     self, BLOBS, Content, INDEX_FILE, LAYOUT_FILE, keep, sync_directory, temporary,
 };
-use super::{Image, ImageError, canonical};
+use super::{Image, ImageError, Named, canonical};
 use crate::layers::description::LayerDescription;
 use crate::layers::modes::{Mode, Recorded};
 use crate::layers::path::ImagePath;
 use crate::layers::tar::{END, TarKind, padding, write_header};
+use crate::layers::timestamp::Timestamp;
 
 /// An archive on its way, beside the one that it will be.
 const TEMPORARY: &str = ".cognix-archive-";
 
 /// Writes OCI's layout as one file.
 pub(super) fn write_oci(
-    image: &Image,
+    named: Named<'_>,
     file: &Path,
     tag: Option<&str>,
     layer_bytes: &LayerBytes<'_>,
@@ -39,7 +40,7 @@ pub(super) fn write_oci(
     replace_file(file, |archive| {
         archive.directory("blobs")?;
         archive.directory(BLOBS)?;
-        for (digest, content) in layout::blobs(image) {
+        for (digest, content) in layout::blobs(named) {
             let path = format!("{BLOBS}/{digest}");
             match content {
                 Content::Text(text) => archive.text(&path, text)?,
@@ -48,7 +49,7 @@ pub(super) fn write_oci(
                 })?,
             }
         }
-        archive.text(INDEX_FILE, &layout::index_of(image, tag))?;
+        archive.text(INDEX_FILE, &layout::index_of(named, tag))?;
         archive.text(LAYOUT_FILE, &layout::marker())
     })
 }
@@ -178,7 +179,9 @@ impl Archive<'_> {
     fn header(&mut self, path: &str, mode: Mode, kind: TarKind<'_>) -> Result<(), ImageError> {
         let path = ImagePath::parse(path).expect("the names of this file are plain");
         let mut header = Vec::new();
-        write_header(&mut header, &path, Recorded::root(mode), kind);
+        // The archive's own entries have the usual time, whatever the layers have: it is only a wrapping.
+        let time = Timestamp::default();
+        write_header(&mut header, &path, Recorded::root(mode), kind, time);
         self.write(&header)
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Platform;
 use crate::layers::LayerError;
 use crate::layers::description::{DiffId, LayerDigest};
 
@@ -42,6 +43,21 @@ pub enum ImageError {
     Registry {
         /// The reference as it was given.
         reference: String,
+    },
+    /// `docker load` takes one image for each name.
+    #[error(
+        "{} is for one image, and docker-archive has no place for several platforms; write oci-archive:FILE, or build \
+         one platform", .file.display()
+    )]
+    DockerArchiveOfSeveral {
+        /// The archive.
+        file: PathBuf,
+    },
+    /// An engine could not choose between them.
+    #[error("two images for {platform} cannot be in one index")]
+    PlatformTwice {
+        /// The platform of both.
+        platform: Platform,
     },
     /// What is before the first `=` is the name, and there must be one.
     #[error("{name:?} cannot be the name of an environment variable")]

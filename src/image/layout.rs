@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DIR/oci-layout              {"imageLayoutVersion":"1.0.0"}; its lock is held while we write
-//! DIR/index.json              one descriptor for each image, with its tag
-//! DIR/blobs/sha256/HEX        configurations, manifests and layers
+//! DIR/index.json              one descriptor for each image or index of images, with its tag
+//! DIR/blobs/sha256/HEX        configurations, manifests, indexes and layers
 //! DIR/blobs/sha256/.cognix-*  a blob on its way; swept by the next writer if its own was killed
 //! ```
 //!
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use super::layer::{LayerBytes, digest_of, write_compressed};
-use super::{Image, ImageError, canonical};
+use super::{ImageError, Named, canonical};
 use crate::layers::description::LayerDescription;
 
 pub(super) const LAYOUT_FILE: &str = "oci-layout";
@@ -39,9 +39,9 @@ pub(super) fn marker() -> Vec<u8> {
     canonical::json(&json!({ "imageLayoutVersion": "1.0.0" }))
 }
 
-/// The index of a layout that holds one image.
-pub(super) fn index_of(image: &Image, tag: Option<&str>) -> Vec<u8> {
-    canonical::json(&with_image(empty_index(), image, tag))
+/// The index of a layout that holds nothing else.
+pub(super) fn index_of(named: Named<'_>, tag: Option<&str>) -> Vec<u8> {
+    canonical::json(&with_named(empty_index(), named, tag))
 }
 
 /// A blob, by what it is made of.
@@ -50,22 +50,24 @@ pub(super) enum Content<'a> {
     Layer(&'a LayerDescription),
 }
 
-/// Every blob of an image once, in the order of the digests.
-pub(super) fn blobs<'a>(image: &'a Image) -> BTreeMap<Sha256, Content<'a>> {
-    let texts = [
-        (image.config_digest(), Content::Text(image.config())),
-        (image.manifest_digest(), Content::Text(image.manifest())),
-    ];
-    let layers = image
-        .layers()
-        .iter()
-        .map(|layer| (layer.digest.0, Content::Layer(layer)));
-    texts.into_iter().chain(layers).collect()
+/// Every blob once, in the order of the digests; what images share is there once too.
+pub(super) fn blobs<'a>(named: Named<'a>) -> BTreeMap<Sha256, Content<'a>> {
+    let mut blobs = BTreeMap::new();
+    for image in named.images() {
+        blobs.insert(image.config_digest(), Content::Text(image.config()));
+        blobs.insert(image.manifest_digest(), Content::Text(image.manifest()));
+        let layers = image.layers().iter();
+        blobs.extend(layers.map(|layer| (layer.digest.0, Content::Layer(layer))));
+    }
+    if let Named::Index(index) = named {
+        blobs.insert(index.digest(), Content::Text(index.text()));
+    }
+    blobs
 }
 
-/// Adds an image to a layout, which is made if it is not there.
+/// Adds an image or an index of several to a layout, which is made if it is not there.
 pub(super) fn write(
-    image: &Image,
+    named: Named<'_>,
     directory: &Path,
     tag: Option<&str>,
     layer_bytes: &LayerBytes<'_>,
@@ -73,8 +75,8 @@ pub(super) fn write(
     let layout = Layout::open(directory)?;
     // A broken index is found before anything is written.
     let index = layout.read_index()?;
-    layout.write_blobs(&blobs(image), layer_bytes)?;
-    layout.write_index(&with_image(index, image, tag))
+    layout.write_blobs(&blobs(named), layer_bytes)?;
+    layout.write_index(&with_named(index, named, tag))
 }
 
 /// A layout that nobody else of us is writing to.
@@ -274,14 +276,9 @@ fn empty_index() -> Value {
 
 /// The index with an image in the place of the one that has its tag, or at the end. An image without a tag takes the place
 /// of the others without one; what is no image (signatures, for one) stays.
-fn with_image(mut index: Value, image: &Image, tag: Option<&str>) -> Value {
-    let media_type = MediaType::ImageManifest.to_string();
-    let mut descriptor = json!({
-        "mediaType": media_type,
-        "digest": format!("sha256:{}", image.manifest_digest()),
-        "size": image.manifest().len(),
-        "platform": { "architecture": "amd64", "os": "linux" },
-    });
+fn with_named(mut index: Value, named: Named<'_>, tag: Option<&str>) -> Value {
+    let images = [MediaType::ImageManifest, MediaType::ImageIndex].map(|kind| kind.to_string());
+    let mut descriptor = named.descriptor();
     if let Some(tag) = tag {
         descriptor["annotations"] = json!({ ANNOTATION_REF_NAME: tag });
     }
@@ -289,7 +286,8 @@ fn with_image(mut index: Value, image: &Image, tag: Option<&str>) -> Value {
         let other_tag = other["annotations"][ANNOTATION_REF_NAME].as_str();
         other_tag == tag
             && (tag.is_some()
-                || (other["mediaType"] == media_type && other["artifactType"].is_null()))
+                || (images.iter().any(|kind| other["mediaType"] == *kind)
+                    && other["artifactType"].is_null()))
     };
     if let Some(manifests) = index["manifests"].as_array_mut() {
         let place = manifests

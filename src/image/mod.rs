@@ -11,29 +11,31 @@ mod archive;
 mod canonical;
 mod destination;
 mod error;
+mod index;
 mod layer;
 mod layout;
 mod parts;
+mod platform;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cognix_derivations::Sha256;
 use oci_spec::image::{
-    Arch, ConfigBuilder, Descriptor, DescriptorBuilder, Digest, HistoryBuilder, ImageConfiguration,
-    ImageConfigurationBuilder, ImageManifest, ImageManifestBuilder, MediaType, Os, RootFsBuilder,
-    Sha256Digest,
+    ANNOTATION_CREATED, ConfigBuilder, Descriptor, DescriptorBuilder, Digest, HistoryBuilder,
+    ImageConfiguration, ImageConfigurationBuilder, ImageManifest, ImageManifestBuilder, MediaType,
+    Os, RootFsBuilder, Sha256Digest,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::layers::Timestamp;
 use crate::layers::description::LayerDescription;
 
 pub use destination::{Destination, DestinationError};
 pub use error::ImageError;
+pub use index::{INDEX_MEDIA_TYPE, ImageIndex, Named};
 pub use layer::LayerBytes;
 pub use parts::{Process, runtime_of};
-
-/// When an image was created: the time of every entry of its layers, so that the digest says nothing about the day.
-pub const CREATED: &str = "1980-01-01T00:00:00Z";
+pub use platform::{Platform, UnknownPlatform};
 
 /// The media type of an image's manifest.
 pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -55,6 +57,13 @@ pub struct RuntimeConfig {
     /// What the image says about itself. Those of `org.opencontainers.image.` are annotations of the manifest too, so that
     /// registries show them.
     pub labels: BTreeMap<String, String>,
+    /// What the manifest says besides, where only registries and their users look.
+    pub annotations: BTreeMap<String, String>,
+    /// When the image was made, as far as it says: the time of every entry of its layers, so that the digest says nothing
+    /// about the day.
+    pub created: Timestamp,
+    /// The machine it is for.
+    pub platform: Platform,
 }
 
 /// An image: its two texts, and the layers they speak of.
@@ -67,6 +76,8 @@ pub struct Image {
     manifest: Vec<u8>,
     manifest_digest: Sha256,
     layers: Vec<LayerDescription>,
+    /// As `config` says.
+    platform: Platform,
 }
 
 impl Image {
@@ -76,17 +87,23 @@ impl Image {
         manifest: Vec<u8>,
         layers: Vec<LayerDescription>,
     ) -> Result<Self, ImageError> {
-        parts::check(&config, &manifest, &layers)?;
-        Ok(Self::new(config, manifest, layers))
+        let platform = parts::check(&config, &manifest, &layers)?;
+        Ok(Self::new(config, manifest, layers, platform))
     }
 
-    fn new(config: Vec<u8>, manifest: Vec<u8>, layers: Vec<LayerDescription>) -> Self {
+    fn new(
+        config: Vec<u8>,
+        manifest: Vec<u8>,
+        layers: Vec<LayerDescription>,
+        platform: Platform,
+    ) -> Self {
         Self {
             config_digest: Sha256::of(&config),
             config,
             manifest_digest: Sha256::of(&manifest),
             manifest,
             layers,
+            platform,
         }
     }
 
@@ -114,6 +131,11 @@ impl Image {
     pub fn layers(&self) -> &[LayerDescription] {
         &self.layers
     }
+
+    /// The machine it is for.
+    pub const fn platform(&self) -> Platform {
+        self.platform
+    }
 }
 
 /// Makes the image of these layers, lowest first.
@@ -125,29 +147,35 @@ pub fn assemble(runtime: &RuntimeConfig, layers: &[LayerDescription]) -> Result<
     }
     let config = canonical::json(&configuration(runtime, layers));
     let manifest = canonical::json(&manifest(runtime, &config, layers));
-    Ok(Image::new(config, manifest, layers.to_vec()))
+    Ok(Image::new(
+        config,
+        manifest,
+        layers.to_vec(),
+        runtime.platform,
+    ))
 }
 
-/// Puts an image where people want it. `compressed` writes the compressed bytes of a layer, `tar` the plain ones; which of
+/// Puts an image, or an index of several, where people want it. `compressed` writes the compressed bytes of a layer, `tar` the plain ones; which of
 /// them is asked depends on the destination, from several threads at a time, and only for layers that are not there yet.
 ///
 /// What was at the destination before stays until the new image is complete.
 pub fn write(
-    image: &Image,
+    named: Named<'_>,
     destination: &Destination,
     compressed: &LayerBytes<'_>,
     tar: &LayerBytes<'_>,
 ) -> Result<(), ImageError> {
     match destination {
         Destination::OciLayout { directory, tag } => {
-            layout::write(image, directory, tag.as_deref(), compressed)
+            layout::write(named, directory, tag.as_deref(), compressed)
         }
         Destination::OciArchive { file, tag } => {
-            archive::write_oci(image, file, tag.as_deref(), compressed)
+            archive::write_oci(named, file, tag.as_deref(), compressed)
         }
-        Destination::DockerArchive { file, reference } => {
-            archive::write_docker(image, file, reference.as_deref(), tar)
-        }
+        Destination::DockerArchive { file, reference } => match named {
+            Named::Image(image) => archive::write_docker(image, file, reference.as_deref(), tar),
+            Named::Index(_) => Err(ImageError::DockerArchiveOfSeveral { file: file.clone() }),
+        },
         Destination::Registry(reference) => Err(ImageError::Registry {
             reference: reference.clone(),
         }),
@@ -170,9 +198,9 @@ fn manifest(runtime: &RuntimeConfig, config: &[u8], layers: &[LayerDescription])
         .layers(layer_descriptors.collect::<Vec<_>>());
     let mut annotations = runtime.labels.clone();
     annotations.retain(|key, _| key.starts_with("org.opencontainers.image."));
-    if !annotations.is_empty() {
-        manifest = manifest.annotations(annotations.into_iter().collect::<HashMap<_, _>>());
-    }
+    annotations.insert(ANNOTATION_CREATED.to_owned(), runtime.created.rfc_3339());
+    annotations.extend(runtime.annotations.clone());
+    manifest = manifest.annotations(annotations.into_iter().collect::<HashMap<_, _>>());
     manifest
         .build()
         .expect("schema version, configuration and layers are set")
@@ -203,18 +231,23 @@ fn configuration(runtime: &RuntimeConfig, layers: &[LayerDescription]) -> ImageC
         let labels = runtime.labels.clone().into_iter();
         config = config.labels(labels.collect::<HashMap<_, _>>());
     }
+    let created = runtime.created.rfc_3339();
     let history = layers.iter().map(|layer| {
         HistoryBuilder::default()
-            .created(CREATED)
+            .created(created.as_str())
             .created_by(format!("cognix layer {}", layer.name))
             .build()
             .expect("no field of a history entry is required")
     });
     let diff_ids = layers.iter().map(|layer| layer.diff_id.to_string());
-    ImageConfigurationBuilder::default()
-        .created(CREATED)
-        .architecture(Arch::Amd64)
-        .os(Os::Linux)
+    let mut configuration = ImageConfigurationBuilder::default()
+        .created(created.as_str())
+        .architecture(runtime.platform.arch())
+        .os(Os::Linux);
+    if let Some(variant) = runtime.platform.variant() {
+        configuration = configuration.variant(variant);
+    }
+    configuration
         .config(
             config
                 .build()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cognix_derivations::Sha256;
 use serde::Deserialize;
 
-use super::ImageError;
+use super::{ImageError, Platform};
 use crate::layers::description::{DiffId, LayerDescription, LayerDigest};
 
 /// How the process of an image is started.
@@ -35,16 +35,17 @@ pub fn runtime_of(config: &[u8]) -> Result<Process, ImageError> {
     })
 }
 
-/// The manifest names the configuration and the layers, the configuration the layers' diff ids, and nothing else.
+/// The manifest names the configuration and the layers, the configuration the layers' diff ids, and nothing else. Returns
+/// the platform that the configuration names.
 pub(super) fn check(
     config: &[u8],
     manifest: &[u8],
     layers: &[LayerDescription],
-) -> Result<(), ImageError> {
+) -> Result<Platform, ImageError> {
     let manifest: ManifestText = parse("manifest", manifest)?;
-    let diff_ids = parse::<ConfigText>("configuration", config)?
-        .rootfs
-        .diff_ids;
+    let text = parse::<ConfigText>("configuration", config)?;
+    let diff_ids = text.rootfs.diff_ids;
+    let platform = Platform::of_config(&text.os, &text.architecture);
     let expected = Descriptor {
         digest: LayerDigest(Sha256::of(config)),
         size: config.len() as u64,
@@ -75,9 +76,12 @@ pub(super) fn check(
                 (!fits).then(|| format!("the image has another layer in place of {}", layer.name))
             })
     };
-    match fault {
-        None => Ok(()),
-        Some(reason) => Err(ImageError::Parts { reason }),
+    match (fault, platform) {
+        (None, Some(platform)) => Ok(platform),
+        (Some(reason), _) => Err(ImageError::Parts { reason }),
+        (None, None) => Err(ImageError::Parts {
+            reason: format!("no image is for {}/{}", text.os, text.architecture),
+        }),
     }
 }
 
@@ -102,7 +106,11 @@ struct Descriptor {
 #[derive(Deserialize)]
 struct ConfigText {
     #[serde(default)]
+    architecture: String,
+    #[serde(default)]
     config: ProcessText,
+    #[serde(default)]
+    os: String,
     rootfs: RootFsText,
 }
 

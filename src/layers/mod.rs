@@ -18,6 +18,7 @@ pub mod path;
 pub mod plan;
 mod splice;
 pub mod tar;
+pub mod timestamp;
 mod tree;
 
 use std::{
@@ -35,6 +36,7 @@ pub use modes::{MODES_FILE, ModesRecord};
 pub use path::ImagePath;
 pub use plan::{Conflict, omission_check, partition_check, settle};
 pub use splice::describe_wheel;
+pub use timestamp::Timestamp;
 pub use tree::{TreeInput, TreesOptions, describe_trees};
 
 /// What every description needs besides what the layer is made of.
@@ -44,6 +46,8 @@ pub struct LayerRequest<'a> {
     pub name: &'a str,
     /// How its bytes are made.
     pub recipe: Recipe,
+    /// When every entry was last changed.
+    pub time: Timestamp,
     /// Asked after every piece of work; ends it early.
     pub cancelled: &'a dyn Fn() -> bool,
 }

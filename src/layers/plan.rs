@@ -238,6 +238,7 @@ mod tests {
             }
         });
         LayerDescription {
+            time: crate::layers::Timestamp::default(),
             name: name.to_owned(),
             recipe: Recipe::FOR_TREES,
             digest: LayerDigest(Sha256::of(b"")),

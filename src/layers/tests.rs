@@ -143,6 +143,7 @@ fn with_parents<'a>(leaves: impl Iterator<Item = (&'a String, &'a Node)>) -> Roo
 
 fn describe(tree: &Path, omit: BTreeSet<ImagePath>) -> LayerDescription {
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "part",
         recipe: Recipe::FOR_TREES,
         cancelled: &|| false,
@@ -197,7 +198,7 @@ proptest! {
         prop_assert_eq!(&stacked, &with_parents(whole.iter().map(|(path, node, _)| (path, node))));
 
         // And so does one layer made of all trees at once.
-        let request = LayerRequest { name: "whole", recipe: Recipe::FOR_TREES, cancelled: &|| false };
+        let request = LayerRequest { time: crate::layers::Timestamp::default(),  name: "whole", recipe: Recipe::FOR_TREES, cancelled: &|| false };
         let inputs: Vec<_> = parts.iter().zip(["p0", "p1", "p2"]).map(|(root, name)| {
             let source = TreeSource { control: None, omit: BTreeSet::new(), out: store_path(name) };
             TreeInput { root: root.clone(), source, modes: None, package: None }
@@ -230,7 +231,7 @@ proptest! {
         write_nodes(&tree, &with_parents(whole.iter().map(|(path, node, _)| (path, node))));
         let prefix = prefix.map(|path| ImagePath::parse(path).expect("a path"));
         let described = |times: usize| {
-            let request = LayerRequest { name: "tree", recipe: Recipe::FOR_TREES, cancelled: &|| false };
+            let request = LayerRequest { time: crate::layers::Timestamp::default(),  name: "tree", recipe: Recipe::FOR_TREES, cancelled: &|| false };
             let source = TreeSource { control: None, omit: BTreeSet::new(), out: store_path("tree") };
             let input = TreeInput { root: tree.clone(), source, modes: None, package: None };
             let options = TreesOptions { prefix: prefix.clone(), ..TreesOptions::default() };
@@ -285,6 +286,7 @@ fn the_layer_of_a_wheel_equals_its_tree() {
     read_nodes(&mut expected, &tree, &tree);
 
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "demo",
         recipe: Recipe::FOR_WHEELS,
         cancelled: &|| false,

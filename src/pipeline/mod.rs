@@ -20,6 +20,7 @@ use cognix_store::{CancellationToken, Store};
 use crate::builtins::source::SourceTree;
 use crate::builtins::wheel::{self, InstallTarget};
 use crate::config::{self, Effective, Loaded};
+use crate::layers::Timestamp;
 use crate::lock::exchange::{ForeignLock, Import, Places, RequirementPlace};
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
 use crate::lock::python::Cutoff;
@@ -34,7 +35,7 @@ use crate::spec::{self, Settings};
 
 pub use error::PipelineError;
 pub use record::{ImageLayer, ImageRecord, Plan, plan};
-pub use run::{ExecOptions, Realisation, exec, unpack_image, write_image};
+pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
 
 /// The name of the source tree in the store.
 const SOURCE_NAME: &str = "source";
@@ -130,6 +131,14 @@ impl Project {
     /// The image's name.
     pub fn image_name(&self) -> &str {
         &self.effective.image
+    }
+
+    /// The image's name, if the model has one; the one that is made up otherwise follows from the folder, which must not
+    /// reach a digest.
+    fn given_name(&self) -> Option<&str> {
+        let model = &self.loaded.model;
+        let named = model.image.as_ref().or(model.model.as_ref());
+        named.map(|name| name.value.as_str())
     }
 
     /// What was noticed while reading.
@@ -322,11 +331,13 @@ impl Project {
         lock: &Lock,
         architecture: Architecture,
         source: &StorePath,
+        options: &ImageOptions,
     ) -> Result<Instantiated, PipelineError> {
         let lock = lock
             .platform(architecture)
             .ok_or(PipelineError::NotLocked(architecture))?;
         let settings = cog_runtime::ModelSettings {
+            architecture,
             predict: self
                 .effective
                 .run
@@ -340,8 +351,15 @@ impl Project {
             max_concurrency: self.effective.concurrency,
             environment: self.effective.environment.clone().into_iter().collect(),
         };
-        let labels = labels::labels(lock, self.loaded.label());
-        let runtime = cog_runtime::runtime(&settings, labels);
+        let mut labels = labels::labels(lock, self.loaded.label());
+        labels.extend(options.labels.clone());
+        let mut runtime = cog_runtime::runtime(&settings, labels);
+        runtime.annotations = labels::annotations(self.given_name());
+        runtime.annotations.extend(options.annotations.clone());
+        let asked = options
+            .timestamp
+            .filter(|timestamp| !timestamp.is_default());
+        runtime.created = asked.map(Timestamp::seconds);
         Ok(recipes::instantiate(Ingredients {
             lock,
             source,
@@ -394,6 +412,17 @@ fn platforms_of(
 /// Whether interpreters come from this package source.
 fn is_standalone(input: &spec::Input) -> bool {
     input.kind == spec::InputKind::Url && input.name == STANDALONE
+}
+
+/// What somebody wants an image to say beside what follows from its files.
+#[derive(Debug, Clone, Default)]
+pub struct ImageOptions {
+    /// More labels.
+    pub labels: BTreeMap<String, String>,
+    /// More annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// When the image was created and its files were last changed.
+    pub timestamp: Option<Timestamp>,
 }
 
 /// How to choose versions.

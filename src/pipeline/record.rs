@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{PipelineError, Project};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
+use crate::lock::Architecture;
 use crate::recipes::Instantiated;
 
 /// A finished image in the store.
@@ -69,6 +70,7 @@ impl Project {
     pub fn record_image(
         &self,
         store: &Store,
+        architecture: Architecture,
         instantiated: &Instantiated,
         realised: &Realised,
     ) -> Result<ImageRecord, PipelineError> {
@@ -80,14 +82,18 @@ impl Project {
                 path: instantiated.image.to_string(),
                 reason: "it was not realised".to_owned(),
             })?;
-        store.add_root(&root_name(self.image_name()), out_path)?;
+        store.add_root(&root_name(self.image_name(), architecture), out_path)?;
         ImageRecord::read(store, out_path)
     }
 }
 
-/// The image's name as one path component.
-fn root_name(image: &str) -> String {
-    image
+/// The image's name as one path component; a mark that no image's name has tells platforms apart.
+fn root_name(image: &str, architecture: Architecture) -> String {
+    let platform = match architecture {
+        Architecture::Amd64 => String::new(),
+        other => format!("+{}", other.debian()),
+    };
+    let name: String = image
         .chars()
         .map(|letter| {
             if matches!(letter, '/' | ':' | '@') {
@@ -96,7 +102,8 @@ fn root_name(image: &str) -> String {
                 letter
             }
         })
-        .collect()
+        .collect();
+    name + &platform
 }
 
 /// What a build would do.

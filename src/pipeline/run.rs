@@ -14,7 +14,7 @@ use cognix_store::{
 use super::{ImageRecord, PipelineError};
 use crate::builtins;
 use crate::container::{self, Bundle, RunOptions, Runtime};
-use crate::image::{self, Destination, Image};
+use crate::image::{self, Destination, Image, ImageIndex, Named};
 use crate::layers::{self, LayerDescription};
 use crate::mirrors::Mirrors;
 use crate::recipes::Instantiated;
@@ -94,18 +94,52 @@ fn explain(error: PipelineError, instantiated: &Instantiated) -> PipelineError {
 
 const USER_AGENT: &str = concat!("cognix/", env!("CARGO_PKG_VERSION"));
 
-/// Writes an image somewhere; layer bytes are made from what the store holds, and verified.
-pub fn write_image(
+/// What one build made: an image, or one for each of several platforms and their index.
+#[derive(Debug)]
+pub enum Images {
+    /// For one platform.
+    One(Box<Image>),
+    /// For several.
+    Several(ImageIndex),
+}
+
+impl Images {
+    /// What is written under one name.
+    pub fn named(&self) -> Named<'_> {
+        match self {
+            Self::One(image) => Named::Image(image),
+            Self::Several(index) => Named::Index(index),
+        }
+    }
+}
+
+/// Puts the images of one build together.
+pub fn load_images(store: &Store, records: &[ImageRecord]) -> Result<Images, PipelineError> {
+    let load = |record: &ImageRecord| {
+        let descriptions = descriptions(store, record)?;
+        let (config, manifest) = (record.config.clone(), record.manifest.clone());
+        Ok(Image::from_parts(config, manifest, descriptions)?)
+    };
+    let mut images = records
+        .iter()
+        .map(load)
+        .collect::<Result<Vec<_>, PipelineError>>()?;
+    if images.len() == 1 {
+        return Ok(Images::One(Box::new(images.remove(0))));
+    }
+    Ok(Images::Several(ImageIndex::new(images)?))
+}
+
+/// Writes what was built somewhere; layer bytes are made from what the store holds, and verified.
+pub fn write_images(
     store: &Store,
-    record: &ImageRecord,
+    images: &Images,
     destination: &Destination,
     cancel: &CancellationToken,
 ) -> Result<(), PipelineError> {
-    let descriptions = descriptions(store, record)?;
-    let image = Image::from_parts(record.config.clone(), record.manifest.clone(), descriptions)?;
     let locate = |path: &StorePath| store.real_path(path);
     let written = image::write(
-        &image,
+        images.named(),
         destination,
         &|layer, out| layers::write(layer, &locate, &mut Cancellable { out, cancel }),
         &|layer, out| layers::write_tar(layer, &locate, &mut Cancellable { out, cancel }),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lock::Architecture;
+
 /// The oldest SDK that an image may have, as in Cog.
 pub const MINIMUM_SDK: &str = "0.16.0";
 
@@ -11,16 +13,29 @@ pub const MINIMUM_SDK: &str = "0.16.0";
 const PATH: &str = "/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where the CUDA driver's libraries appear when a container gets a GPU. Cog starts the list with an empty entry,
-/// which means the working directory; that entry is left out here.
-const LIBRARY_PATH: &str =
-    "/usr/lib/x86_64-linux-gnu:/usr/local/nvidia/lib64:/usr/local/nvidia/bin";
+/// which means the working directory; that entry is left out here. Cog also knows x86 only.
+fn library_path(architecture: Architecture) -> String {
+    format!(
+        "/usr/lib/{}:/usr/local/nvidia/lib64:/usr/local/nvidia/bin",
+        architecture.triplet()
+    )
+}
 
 /// The part of an image's configuration that does not come from its layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
+    /// What the manifest says besides the labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The machine that the image is for.
+    #[serde(rename = "platform")]
+    pub architecture: Architecture,
     /// The command's words.
     pub cmd: Vec<String>,
+    /// When the image was made and its files were last changed, in seconds since 1970; none for 1980-01-01.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<u64>,
     /// The program that runs the command.
     pub entrypoint: Vec<String>,
     /// Environment variables in order.
@@ -37,6 +52,8 @@ pub struct Runtime {
 /// What a model decides about its run time.
 #[derive(Debug, Clone, Default)]
 pub struct ModelSettings {
+    /// The machine that the image is for.
+    pub architecture: Architecture,
     /// `file.py:Name` of the runner.
     pub predict: Option<String>,
     /// `file.py:Name` of the trainer.
@@ -57,12 +74,13 @@ pub fn sdk_requirement(sdk_version: Option<&str>) -> String {
 
 /// What an image of this model runs with.
 pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Runtime {
+    let library_path = library_path(settings.architecture);
     let fixed = [
         ("PATH", PATH),
         ("LANG", "C.UTF-8"),
         ("DEBIAN_FRONTEND", "noninteractive"),
         ("PYTHONUNBUFFERED", "1"),
-        ("LD_LIBRARY_PATH", LIBRARY_PATH),
+        ("LD_LIBRARY_PATH", &library_path),
         ("NVIDIA_DRIVER_CAPABILITIES", "all"),
     ];
     let mut env: Vec<_> = fixed
@@ -84,6 +102,9 @@ pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Ru
     env.retain(|(name, _)| settings.environment.iter().all(|(own, _)| own != name));
     env.extend(settings.environment.iter().cloned());
     Runtime {
+        annotations: BTreeMap::new(),
+        architecture: settings.architecture,
+        created: None,
         cmd: ["python", "-m", "cog.server.http"]
             .map(str::to_owned)
             .to_vec(),

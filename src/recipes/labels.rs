@@ -26,6 +26,26 @@ pub fn labels(lock: LockedPlatform<'_>, config: String) -> BTreeMap<String, Stri
         .collect()
 }
 
+/// What the manifest says besides the labels; `name` is the one that the model gives its image.
+pub fn annotations(name: Option<&str>) -> BTreeMap<String, String> {
+    let title = name.map(title).filter(|title| !title.is_empty());
+    title
+        .map(|title| {
+            (
+                "org.opencontainers.image.title".to_owned(),
+                title.to_owned(),
+            )
+        })
+        .into_iter()
+        .collect()
+}
+
+/// The last part of a name, without tag and digest.
+fn title(name: &str) -> &str {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.split(['@', ':']).next().unwrap_or(last)
+}
+
 /// What `pip freeze` would print in the image, with names in their normalised form.
 fn pip_freeze(lock: LockedPlatform<'_>) -> String {
     lock.python

@@ -32,7 +32,8 @@ mod wheel_groups;
 use std::collections::BTreeMap;
 
 use cognix_derivations::{
-    Derivation, DerivationError, DerivationGraph, GraphError, StorePath, downstream_placeholder,
+    Derivation, DerivationBuilder, DerivationError, DerivationGraph, GraphError, StorePath,
+    downstream_placeholder,
 };
 use serde::Serialize;
 
@@ -159,7 +160,10 @@ impl From<&LockedWheel> for Held {
 pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeError> {
     let lock = ingredients.lock;
     let python = python_of(lock)?;
-    let mut builder = Instantiation::default();
+    let mut builder = Instantiation {
+        timestamp: ingredients.runtime.created,
+        ..Instantiation::default()
+    };
     // Below the packages: it moves only with a new lock, and what it says of directories that it shares gives way to
     // what Debian says of them.
     let interpreter = interpreter::layer(&mut builder, lock, python)?;
@@ -184,6 +188,7 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
         graph,
         layers,
         downloads,
+        timestamp: _,
     } = builder;
     Ok(Instantiated {
         graph,
@@ -210,6 +215,7 @@ pub struct Instantiation {
     pub graph: DerivationGraph,
     layers: Vec<LayerDerivation>,
     downloads: BTreeMap<StorePath, u64>,
+    timestamp: Option<u64>,
 }
 
 impl From<DerivationGraph> for Instantiation {
@@ -240,6 +246,19 @@ impl Instantiation {
                 subject: subject(),
                 source,
             })
+    }
+
+    /// Adds a layer's derivation, with the time that its files are to have.
+    fn add_layer(
+        &mut self,
+        subject: &str,
+        derivation: DerivationBuilder,
+    ) -> Result<StorePath, RecipeError> {
+        let derivation = match self.timestamp {
+            Some(timestamp) => derivation.env("time", timestamp.to_string()),
+            None => derivation,
+        };
+        self.add(subject, derivation.build())
     }
 
     /// The text by which a derivation refers to another's output: the path when it is known, else its placeholder.

@@ -51,7 +51,7 @@ pub(super) fn wheel_layer(
         .env("recipe", lock.request.recipes.wheel.as_str())
         .env("wheel", builder.reference(&fetch, "out"))
         .input_derivation(&fetch, "out");
-    let derivation = builder.add(&wheel.name, with_waiver(derivation, wheel).build())?;
+    let derivation = builder.add_layer(&wheel.name, with_waiver(derivation, wheel))?;
     builder.layers.push(LayerDerivation {
         name: wheel.name.clone(),
         group: "wheel",

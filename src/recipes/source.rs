@@ -21,10 +21,8 @@ pub(super) fn layer(
         omit: Vec::new(),
         out: source.to_string(),
     }];
-    let derivation = layer_derivation(lock, "source", PREFIX, &json(&trees))
-        .input_source(source)
-        .build();
-    let derivation = builder.add("the model's files", derivation)?;
+    let derivation = layer_derivation(lock, "source", PREFIX, &json(&trees)).input_source(source);
+    let derivation = builder.add_layer("the model's files", derivation)?;
     builder.layers.push(LayerDerivation {
         name: "source".to_owned(),
         group: "source",

@@ -221,7 +221,7 @@ impl TreeLayer<'_> {
                 derivation = derivation.input_derivation(tree.derivation, "control");
             }
         }
-        let derivation = builder.add(self.name, derivation.build())?;
+        let derivation = builder.add_layer(self.name, derivation)?;
         builder.layers.push(LayerDerivation {
             name: self.name.to_owned(),
             group: self.group,

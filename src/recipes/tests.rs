@@ -33,7 +33,7 @@ fn the_same_lock_gives_the_same_derivations_for_ever() {
     let instantiated = example(&crate::lock::tests::example());
     assert_eq!(
         instantiated.image.to_string(),
-        "/nix/store/l21w3x7apmiri97fp08mxrvpf4g3gwdb-image.drv"
+        "/nix/store/a22bsypsd6sdh6hhxrgf1dl09vvgcim0-image.drv"
     );
 }
 
@@ -58,7 +58,7 @@ fn a_standalone_interpreter_gives_the_same_derivations_for_ever() {
     let instantiated = example(&standalone());
     assert_eq!(
         instantiated.image.to_string(),
-        "/nix/store/81lf823vn4zb5k9saip36aj0q3zqb6xp-image.drv"
+        "/nix/store/1wkkc2mpc19kjqvi7pnmxxw8v5s2d3h2-image.drv"
     );
     let names: Vec<&str> = instantiated
         .layers

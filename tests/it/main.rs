@@ -13,6 +13,7 @@ mod hardening;
 #[cfg(feature = "network-tests")]
 mod hello;
 mod help;
+mod image;
 mod interpreter;
 mod nar;
 #[cfg(feature = "network-tests")]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use cognix::layers::{MODES_FILE, ModesRecord};
 use cognix::lock::Architecture;
-use cognix::pipeline::{Project, Realisation};
+use cognix::pipeline::{ImageOptions, Project, Realisation};
 use cognix::recipes::{self, Instantiation};
 use cognix_derivations::{Sha256, StorePath};
 use cognix_store::{CancellationToken, Store};
@@ -149,7 +149,12 @@ fn unlayered(hello: &Hello) -> BTreeMap<String, Node> {
     let lock = project.read_lock().expect("readable").expect("a lock");
     let source = project.scan_source().expect("readable");
     let image = project
-        .instantiate(&lock, Architecture::Amd64, source.store_path())
+        .instantiate(
+            &lock,
+            Architecture::Amd64,
+            source.store_path(),
+            &ImageOptions::default(),
+        )
         .expect("a sound lock");
 
     let mut trees = Instantiation::from(image.graph);

@@ -12,7 +12,8 @@
 //!
 //! or `"source":{"kind":"trees","omit":[],"prefix":"src","trees":[{"control":"/nix/store/…","out":"/nix/store/…"}]}`.
 //! Owners stand only where they are not 0; a prefix, what a tree leaves out (`"omit":["venv/a"]`) and a waiver for a
-//! wheel's RECORD (`"record":"waived"`) stand only where there is one.
+//! wheel's RECORD (`"record":"waived"`) stand only where there is one; so does `"time"`, the seconds since 1970, where
+//! somebody asked for another one than 1980-01-01.
 
 use std::collections::BTreeSet;
 
@@ -28,6 +29,7 @@ use crate::layers::{
     compress::{Recipe, UnknownRecipe},
     modes::{Mode, Recorded},
     path::ImagePath,
+    timestamp::Timestamp,
 };
 
 const VERSION: u64 = 1;
@@ -81,6 +83,8 @@ struct File {
     recipe: String,
     size: u64,
     source: SourceFile,
+    #[serde(default, skip_serializing_if = "Timestamp::is_default")]
+    time: Timestamp,
     uncompressed_size: u64,
     version: u64,
 }
@@ -173,6 +177,7 @@ pub(super) fn parse(text: &[u8]) -> Result<LayerDescription, DescriptionError> {
         diff_id: file.diff_id,
         size: file.size,
         uncompressed_size: file.uncompressed_size,
+        time: file.time,
         source: LayerSource::try_from(file.source)?,
         entries: file
             .entries
@@ -203,6 +208,7 @@ pub(super) fn write(description: &LayerDescription) -> Vec<u8> {
         recipe: description.recipe.id().to_owned(),
         size: description.size,
         source: SourceFile::from(&description.source),
+        time: description.time,
         uncompressed_size: description.uncompressed_size,
         version: VERSION,
     };

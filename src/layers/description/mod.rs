@@ -15,6 +15,7 @@ use super::{
     compress::Recipe,
     modes::{Mode, Recorded},
     path::ImagePath,
+    timestamp::Timestamp,
 };
 
 pub use crate::builtins::wheel::RecordPolicy;
@@ -28,6 +29,8 @@ pub struct LayerDescription {
     pub name: String,
     /// How the compressed bytes are made.
     pub recipe: Recipe,
+    /// When every entry was last changed.
+    pub time: Timestamp,
     /// The digest of the compressed bytes, by which registries know the layer.
     pub digest: LayerDigest,
     /// The digest of the tar stream, which the image's configuration lists.

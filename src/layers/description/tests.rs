@@ -134,6 +134,7 @@ proptest! {
         name in ".{0,8}",
         digests in any::<[[u8; 32]; 2]>(),
         sizes in any::<[u64; 2]>(),
+        time in prop::sample::select(vec![315_532_800, 315_532_801, 1_700_000_000]),
         control in any::<bool>(),
     ) {
         let tree = TreeSource {
@@ -144,6 +145,7 @@ proptest! {
         let omit = entries.iter().map(|entry| entry.path.clone()).take(2).collect();
         let prefix = entries.first().map(|entry| entry.path.clone());
         let description = LayerDescription {
+            time: crate::layers::Timestamp::new(time).expect("after 1980"),
             name,
             recipe: Recipe::FOR_TREES,
             digest: LayerDigest(Sha256::from_bytes(digests[0])),

@@ -31,6 +31,7 @@ use super::{
     modes::{Mode, Recorded},
     path::ImagePath,
     tar::{self, TarKind},
+    timestamp::Timestamp,
 };
 use crate::builtins::wheel::{
     ArchiveError, Content, InstallTarget, Method, PlannedFile, WheelArchive, WheelError, plan,
@@ -46,7 +47,7 @@ pub fn describe_wheel(
     source: WheelSource,
 ) -> Result<LayerDescription, LayerError> {
     check_recipe(request.recipe)?;
-    let wheel = Wheel::open(file, &source, None)?;
+    let wheel = Wheel::open(file, &source, None, request.time)?;
     let files = wheel.files(request.name, &source)?;
     let mut splicer = Splicer::describing(io::sink());
     let mut inflater = Inflater::new();
@@ -79,6 +80,7 @@ pub fn describe_wheel(
     Ok(LayerDescription {
         name: request.name.to_owned(),
         recipe: request.recipe,
+        time: request.time,
         digest: LayerDigest(digest),
         diff_id: DiffId(diff_id.expect("a splicer that describes keeps this digest")),
         size,
@@ -96,7 +98,7 @@ pub(super) fn write_wheel(
     out: &mut dyn Write,
 ) -> Result<(LayerDigest, u64), LayerError> {
     check_recipe(description.recipe)?;
-    let wheel = Wheel::open(file, source, Some(&description.name))?;
+    let wheel = Wheel::open(file, source, Some(&description.name), description.time)?;
     let files = wheel.files(&description.name, source)?;
     let mut splicer = Splicer::repeating(BufWriter::with_capacity(BUFFER, out));
     // Whoever wants to stop lets the writer fail.
@@ -125,6 +127,7 @@ struct Wheel<'a> {
     filename: &'a str,
     /// The layer that is written; none while one is described, which writes nothing.
     written: Option<&'a str>,
+    time: Timestamp,
     archive: WheelArchive,
     planned: Vec<PlannedFile>,
 }
@@ -137,6 +140,7 @@ impl<'a> Wheel<'a> {
         file: &Path,
         source: &'a WheelSource,
         written: Option<&'a str>,
+        time: Timestamp,
     ) -> Result<Self, LayerError> {
         let filename = source.filename.as_str();
         let failed = |source: WheelError| LayerError::Wheel {
@@ -155,6 +159,7 @@ impl<'a> Wheel<'a> {
         Ok(Self {
             filename,
             written,
+            time,
             archive,
             planned: planned.files,
         })
@@ -234,7 +239,7 @@ impl<'a> Wheel<'a> {
         kind: TarKind<'_>,
     ) -> Result<(), LayerError> {
         header.clear();
-        tar::write_header(header, &entry.path, entry.recorded, kind);
+        tar::write_header(header, &entry.path, entry.recorded, kind, self.time);
         splicer.plain(header).map_err(|error| self.failed(error))
     }
 

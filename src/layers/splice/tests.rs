@@ -47,6 +47,7 @@ impl Case {
 
     fn describe(&self) -> Result<LayerDescription, LayerError> {
         let request = LayerRequest {
+            time: crate::layers::Timestamp::default(),
             name: "demo",
             recipe: Recipe::FOR_WHEELS,
             cancelled: &|| false,
@@ -374,6 +375,7 @@ fn a_full_disk_is_not_the_wheel_s_fault() {
 fn cancelling_ends_the_work() {
     let case = Case::new(GOLDEN);
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "demo",
         recipe: Recipe::FOR_WHEELS,
         cancelled: &|| true,

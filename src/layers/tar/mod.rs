@@ -12,12 +12,10 @@
 //! by a crate, because where a long path is split, or which extension holds it, is part of every layer's digest and must
 //! not change with an update; GNU tar makes the golden bytes of the tests.
 
-use super::{modes::Recorded, path::ImagePath};
+use super::{modes::Recorded, path::ImagePath, timestamp::Timestamp};
 
 /// Everything in a tar stream is padded to multiples of this.
 const BLOCK: usize = 512;
-/// 1980-01-01, the first moment that a zip archive can hold; every entry has this time.
-pub const MTIME: u64 = 315_532_800;
 /// What stands after the last entry.
 pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 /// The largest size that eleven octal digits hold, and one more.
@@ -35,8 +33,14 @@ pub enum TarKind<'a> {
     Symlink(&'a str),
 }
 
-/// Appends the header of one entry, and before it an extended header if it needs one.
-pub fn write_header(bytes: &mut Vec<u8>, path: &ImagePath, recorded: Recorded, kind: TarKind<'_>) {
+/// Appends the header of one entry, and before it an extended header if it needs one. Both have the time that is given.
+pub fn write_header(
+    bytes: &mut Vec<u8>,
+    path: &ImagePath,
+    recorded: Recorded,
+    kind: TarKind<'_>,
+    time: Timestamp,
+) {
     let mut name = path.as_str().as_bytes().to_vec();
     let (flag, size, target) = match kind {
         TarKind::Directory => {
@@ -66,6 +70,7 @@ pub fn write_header(bytes: &mut Vec<u8>, path: &ImagePath, recorded: Recorded, k
             size: records.len() as u64,
             flag: b'x',
             target: b"",
+            time,
         };
         bytes.extend(extended.encode(0o644, 0, 0));
         bytes.extend_from_slice(&records);
@@ -82,6 +87,7 @@ pub fn write_header(bytes: &mut Vec<u8>, path: &ImagePath, recorded: Recorded, k
         size,
         flag,
         target: &short_target,
+        time,
     };
     bytes.extend(header.encode(recorded.mode.bits(), recorded.uid, recorded.gid));
 }
@@ -99,6 +105,7 @@ struct Header<'a> {
     size: u64,
     flag: u8,
     target: &'a [u8],
+    time: Timestamp,
 }
 
 impl Header<'_> {
@@ -109,7 +116,7 @@ impl Header<'_> {
         put_octal(&mut block[108..116], u64::from(uid));
         put_octal(&mut block[116..124], u64::from(gid));
         put_octal(&mut block[124..136], self.size);
-        put_octal(&mut block[136..148], MTIME);
+        put_octal(&mut block[136..148], self.time.seconds());
         block[156] = self.flag;
         block[157..157 + self.target.len()].copy_from_slice(self.target);
         block[257..265].copy_from_slice(b"ustar\x0000");

@@ -110,6 +110,7 @@ pub fn describe_trees(
     Ok(LayerDescription {
         name: request.name.to_owned(),
         recipe: request.recipe,
+        time: request.time,
         digest: streamed.digest,
         diff_id: streamed.diff_id,
         size: streamed.size,
@@ -164,6 +165,7 @@ fn layer_of<'a>(
     let request = LayerRequest {
         name: &description.name,
         recipe: description.recipe,
+        time: description.time,
         cancelled: &|| false,
     };
     TreeLayer {
@@ -290,7 +292,7 @@ impl TreeLayer<'_> {
         let recorded = entry.recorded();
         let write_header = |kind: TarKind<'_>, out: &mut dyn Write| {
             let mut header = Vec::new();
-            tar::write_header(&mut header, path, recorded, kind);
+            tar::write_header(&mut header, path, recorded, kind, self.request.time);
             out.write_all(&header)
                 .map_err(|error| self.not_written(error))
         };

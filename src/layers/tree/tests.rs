@@ -75,6 +75,7 @@ fn describe_below(
     cases: &[&Case],
 ) -> Result<LayerDescription, LayerError> {
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "base",
         recipe: Recipe::FOR_TREES,
         cancelled: &|| false,
@@ -390,6 +391,7 @@ fn modes_are_read_from_the_control_output() {
     let text = "{\"entries\":{\"tmp\":{\"gid\":0,\"mode\":\"1777\",\"uid\":0}},\"version\":1}\n";
     fs::write(control.join("modes.json"), text).expect("a file");
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "base",
         recipe: Recipe::FOR_TREES,
         cancelled: &|| false,
@@ -445,6 +447,7 @@ fn describe_by_rules(
     cases: &[(&Case, &[&str])],
 ) -> Result<LayerDescription, LayerError> {
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "base",
         recipe: Recipe::FOR_TREES,
         cancelled: &|| false,
@@ -614,6 +617,7 @@ fn the_bytes_are_made_again_or_refused() {
 fn a_file_that_changes_under_the_reader_is_an_error() {
     let case = Case::new("one", &["f:a=four"]);
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         name: "base",
         recipe: Recipe::FOR_TREES,
         cancelled: &|| false,
@@ -638,6 +642,7 @@ fn a_file_that_changes_under_the_reader_is_an_error() {
         );
     }
     let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
         cancelled: &|| true,
         ..request
     };
