@@ -283,6 +283,12 @@ pub struct InputPin {
     /// Components to read, for Debian archives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<String>,
+    /// Packages that come from this index and no other, for Python indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// The place in the order in which Python indexes are asked, from 1 on; the machine's own are asked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
     /// Suites to read, for Debian archives, in order of preference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,

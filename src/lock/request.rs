@@ -216,9 +216,15 @@ impl LockRequest {
                 continue;
             };
             let kinds = (vec![old.kind.clone()], vec![new.kind.clone()]);
+            let rank = |pin: &InputPin| -> Vec<String> {
+                pin.rank.iter().map(ToString::to_string).collect()
+            };
+            let ranks = (rank(old), rank(new));
             let mut values = vec![
                 ("type", &kinds.0, &kinds.1),
                 ("components", &old.components, &new.components),
+                ("packages", &old.packages, &new.packages),
+                ("place in the order", &ranks.0, &ranks.1),
             ];
             let archives = (archives(old), archives(new));
             // The suites follow from Python, and so do archives, and its change was told.

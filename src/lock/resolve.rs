@@ -187,18 +187,21 @@ async fn resolve_platform(
     let python_version = (platform.python.major, platform.python.minor, patch);
     let pins = match &context.import {
         Some(import) => {
-            let target = python::Target::new(python_version, platform.glibc)?;
+            let target =
+                python::Target::new(python_version, platform.glibc, platform.architecture)?;
             Some(import.pins(&target.markers)?)
         }
         None => None,
     };
     let mut constraints = request.constraints.clone();
     constraints.extend(pins.iter().flat_map(Pins::constraints));
-    let mut requirements = request.requirements.clone();
-    requirements.push(request.sdk.clone());
     let mut python = python::resolve(&PythonRequest {
-        requirements,
+        requirements: request.requirements.clone(),
+        sdk: Some(request.sdk.clone()),
         constraints,
+        prerelease: request.index_options.prerelease,
+        project: context.mirrors.project().to_owned(),
+        architecture: platform.architecture,
         python: python_version,
         glibc: platform.glibc,
         indexes: context.mirrors.python_indexes()?,

@@ -16,6 +16,8 @@ pub(crate) fn example() -> Lock {
                 "debian".to_owned(),
                 InputPin {
                     archives: Vec::new(),
+                    packages: Vec::new(),
+                    rank: None,
                     components: vec!["main".to_owned()],
                     suites: vec!["bookworm".to_owned()],
                     kind: "debian".to_owned(),
@@ -25,6 +27,8 @@ pub(crate) fn example() -> Lock {
                 "pypi".to_owned(),
                 InputPin {
                     archives: Vec::new(),
+                    packages: Vec::new(),
+                    rank: None,
                     components: Vec::new(),
                     suites: Vec::new(),
                     kind: "pypi".to_owned(),

@@ -8,11 +8,13 @@
 //! fail a build or slow it, never change a result.
 
 pub mod apt_sources;
+mod credentials;
+pub mod package_indexes;
 pub mod pip_settings;
 pub mod python_index;
 pub mod standalone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -21,7 +23,8 @@ use cognix_store::fetch::BoxFuture;
 use url::Url;
 
 use apt_sources::{AptError, DebianSources, SourceChoice};
-use pip_settings::{IndexChoice, Machine, PackageIndexes, PipSettingsError};
+use package_indexes::{ModelIndexes, PackageIndexes, PackageIndexesError};
+use pip_settings::{Machine, shown};
 use python_index::PythonIndex;
 use standalone::{STANDALONE, StandaloneError, StandaloneSource};
 
@@ -42,7 +45,7 @@ pub enum MirrorsError {
     },
     /// The machine's Python settings cannot be used.
     #[error(transparent)]
-    Python(#[from] PipSettingsError),
+    Python(#[from] PackageIndexesError),
     /// The machine's Debian settings cannot be used.
     #[error(transparent)]
     Debian(#[from] AptError),
@@ -53,8 +56,11 @@ pub enum MirrorsError {
 
 /// The package sources of a project on this machine.
 pub struct Mirrors {
-    /// Addresses by source name, from the command line or else from `cognix.nix`.
+    /// Addresses by source name, from the command line or else from `cognix.nix`; Python's apart.
     chosen: BTreeMap<String, SourceChoice>,
+    indexes: ModelIndexes,
+    /// Addresses of Python's sources from the command line.
+    arguments: BTreeMap<String, String>,
     cache: PathBuf,
     offline: bool,
     python: OnceLock<PythonIndex>,
@@ -62,56 +68,77 @@ pub struct Mirrors {
     standalone: OnceLock<StandaloneSource>,
 }
 
-/// The name of the Python package index.
-const PYTHON: &str = "pypi";
+/// What a project says about its package sources.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectSources {
+    /// The addresses that `cognix.nix` gives to inputs that are no Python package indexes.
+    pub inputs: BTreeMap<String, Option<String>>,
+    /// The Python package indexes of `cognix.nix` and of the requirement files.
+    pub indexes: ModelIndexes,
+}
 
 /// Where apt keeps its settings.
 const APT: &str = "/etc/apt";
 
 impl Mirrors {
-    /// The sources with these names; `inputs` holds the addresses that `cognix.nix` gives, `arguments` those of `--mirror`.
+    /// The sources of a project; `arguments` are those of `--mirror`.
     ///
     /// The machine's settings are read when they are first needed: a build that fetches nothing reads none.
     pub fn new(
-        inputs: BTreeMap<String, Option<String>>,
+        sources: ProjectSources,
         arguments: &[String],
         cache: PathBuf,
         offline: bool,
     ) -> Result<Self, MirrorsError> {
-        let address = |(name, input)| {
+        let choice = |(name, input)| {
+            let command_line = None;
             (
                 name,
                 SourceChoice {
-                    command_line: None,
+                    command_line,
                     input,
                 },
             )
         };
-        let mut chosen: BTreeMap<String, SourceChoice> = inputs.into_iter().map(address).collect();
-        for argument in arguments {
-            let (name, url) = argument
-                .split_once('=')
-                .ok_or_else(|| MirrorsError::Argument(argument.clone()))?;
-            let known = chosen.keys().cloned().collect::<Vec<_>>().join(", ");
-            let address = chosen.get_mut(name).ok_or_else(|| MirrorsError::Unknown {
-                name: name.to_owned(),
-                known,
-            })?;
-            address.command_line = Some(url.to_owned());
-        }
-        Ok(Self {
-            chosen,
+        let mut mirrors = Self {
+            chosen: sources.inputs.into_iter().map(choice).collect(),
+            indexes: sources.indexes,
+            arguments: BTreeMap::new(),
             cache,
             offline,
             python: OnceLock::new(),
             debian: OnceLock::new(),
             standalone: OnceLock::new(),
-        })
+        };
+        let python = mirrors.indexes.names();
+        for argument in arguments {
+            let (name, url) = argument
+                .split_once('=')
+                .ok_or_else(|| MirrorsError::Argument(argument.clone()))?;
+            if let Some(choice) = mirrors.chosen.get_mut(name) {
+                choice.command_line = Some(url.to_owned());
+            } else if python.contains(name) {
+                mirrors.arguments.insert(name.to_owned(), url.to_owned());
+            } else {
+                let known = mirrors.chosen.into_keys().chain(python);
+                let known: BTreeSet<_> = known.collect();
+                return Err(MirrorsError::Unknown {
+                    name: name.to_owned(),
+                    known: known.into_iter().collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+        Ok(mirrors)
     }
 
     /// The folder for what is downloaded to choose from.
     pub fn cache(&self) -> &Path {
         &self.cache
+    }
+
+    /// The project's folder, which files of the model's own are in.
+    pub fn project(&self) -> &Path {
+        &self.indexes.root
     }
 
     /// Whether nothing may be asked.
@@ -121,13 +148,8 @@ impl Mirrors {
 
     /// The Python package indexes.
     pub fn python_indexes(&self) -> Result<PackageIndexes, MirrorsError> {
-        let address = self.chosen.get(PYTHON);
-        let choice = IndexChoice {
-            command_line: address.and_then(|address| address.command_line.clone()),
-            command_line_extra: Vec::new(),
-            input: address.and_then(|address| address.input.clone()),
-        };
-        Ok(PackageIndexes::discover(&choice, &Machine::current())?)
+        let found = PackageIndexes::discover(&self.indexes, &self.arguments, &Machine::current());
+        Ok(found?)
     }
 
     fn python(&self) -> Result<&PythonIndex, MirrorsError> {
@@ -151,7 +173,6 @@ impl Mirrors {
             return Ok(sources);
         }
         let mut choices = self.chosen.clone();
-        choices.remove(PYTHON);
         choices.remove(STANDALONE);
         let sources = DebianSources::discover(&choices, Path::new(APT))?;
         Ok(self.debian.get_or_init(|| sources))
@@ -168,52 +189,52 @@ impl Mirrors {
     }
 
     async fn locate(&self, url: &str) -> Result<Vec<Url>, MirrorError> {
-        let Some((name, path)) = url
-            .strip_prefix("mirror://")
-            .and_then(|rest| rest.split_once('/'))
-        else {
-            let invalid = |error: url::ParseError| MirrorError::Invalid {
-                url: url.to_owned(),
-                reason: error.to_string(),
-            };
-            return Ok(vec![Url::parse(url).map_err(invalid)?]);
+        let Some(rest) = url.strip_prefix("mirror://") else {
+            return self.locate_address(url);
         };
+        let (name, path) = rest.split_once('/').unwrap_or((rest, ""));
         let not_configured = |error: MirrorsError| MirrorError::NotConfigured {
             mirror: format!("mirror://{name}"),
             advice: error.to_string(),
         };
-        if name == PYTHON {
-            let (project, file) = path.split_once('/').unwrap_or((path, ""));
-            let located = self
-                .python()
-                .map_err(not_configured)?
-                .locate(project, file)
-                .await;
-            return located.map_err(|error| MirrorError::Failed {
-                mirror: format!("mirror://{name}"),
-                file: path.to_owned(),
-                source: error.into(),
-            });
-        }
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| MirrorError::Failed {
+            mirror: format!("mirror://{name}"),
+            file: path.to_owned(),
+            source,
+        };
         if name == STANDALONE {
             let source = self.standalone().map_err(not_configured)?;
             return source
                 .candidates(path)
-                .map_err(|error| MirrorError::Failed {
-                    mirror: format!("mirror://{name}"),
-                    file: path.to_owned(),
-                    source: error.into(),
-                });
+                .map_err(|error| failed(error.into()));
         }
-        let candidates = self
-            .debian_sources()
-            .map_err(not_configured)?
-            .candidates(url);
-        candidates.map_err(|error| MirrorError::Failed {
-            mirror: format!("mirror://{name}"),
-            file: path.to_owned(),
-            source: error.into(),
-        })
+        if self.chosen.contains_key(name) {
+            let sources = self.debian_sources().map_err(not_configured)?;
+            return sources
+                .candidates(url)
+                .map_err(|error| failed(error.into()));
+        }
+        // The name of an index may have several parts; project and file are the last two.
+        let mut parts = rest.rsplitn(3, '/');
+        let (file, project) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        let index = parts.next().unwrap_or(name);
+        let python = self.python().map_err(not_configured)?;
+        let located = python.locate(index, project, file).await;
+        located.map_err(|error| failed(error.into()))
+    }
+
+    /// A real address, with the credentials that this machine has for it.
+    fn locate_address(&self, url: &str) -> Result<Vec<Url>, MirrorError> {
+        let mut parsed = Url::parse(url).map_err(|error| MirrorError::Invalid {
+            url: url.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let python = self.python().map_err(|error| MirrorError::Invalid {
+            url: shown(&parsed),
+            reason: error.to_string(),
+        })?;
+        python.indexes().authorise(&mut parsed);
+        Ok(vec![parsed])
     }
 }
 

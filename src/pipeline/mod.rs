@@ -28,8 +28,9 @@ use crate::lock::{
     self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
     ResolveContext, Resolved, standalone,
 };
-use crate::mirrors::Mirrors;
+use crate::mirrors::package_indexes::{IndexInput, ModelIndexes, PYPI, PYTORCH};
 use crate::mirrors::standalone::STANDALONE;
+use crate::mirrors::{Mirrors, ProjectSources};
 use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
 use crate::spec::{self, Settings};
 
@@ -192,9 +193,15 @@ impl Project {
     }
 
     fn pins(&self) -> BTreeMap<String, InputPin> {
+        let indexes = self.settings.indexes().into_iter();
+        let named = indexes.filter(|input| ![PYPI, PYTORCH].contains(&input.name.as_str()));
+        let named: Vec<&str> = named.map(|input| input.name.as_str()).collect();
+        let rank = |name: &str| named.iter().position(|other| *other == name);
         let pin = |input: &spec::Input| InputPin {
             archives: self.archives(input),
             components: input.components.clone(),
+            packages: input.packages.clone(),
+            rank: rank(&input.name).map(|index| index + 1),
             suites: input
                 .suites_of(self.platforms[0].suite)
                 .map(str::to_owned)
@@ -242,14 +249,37 @@ impl Project {
         cache: PathBuf,
         offline: bool,
     ) -> Result<Mirrors, PipelineError> {
-        let inputs = self
-            .settings
-            .inputs
-            .iter()
-            .filter(|(_, input)| input.kind != spec::InputKind::Url || is_standalone(input))
-            .map(|(name, input)| (name.clone(), input.url.clone()))
-            .collect();
-        Ok(Mirrors::new(inputs, arguments, cache, offline)?)
+        let inputs = self.settings.inputs.values();
+        let others = inputs.filter(|input| match input.kind {
+            spec::InputKind::Pypi => false,
+            spec::InputKind::Debian => true,
+            spec::InputKind::Url => is_standalone(input),
+        });
+        let sources = ProjectSources {
+            inputs: others
+                .map(|input| (input.name.clone(), input.url.clone()))
+                .collect(),
+            indexes: self.model_indexes(),
+        };
+        Ok(Mirrors::new(sources, arguments, cache, offline)?)
+    }
+
+    /// The Python package indexes that the model names.
+    fn model_indexes(&self) -> ModelIndexes {
+        let inputs = self.settings.indexes().into_iter().map(|input| IndexInput {
+            name: input.name.clone(),
+            url: input.url.clone(),
+            packages: input.packages.clone(),
+        });
+        let options = self.request().index_options;
+        ModelIndexes {
+            root: self.root().to_owned(),
+            inputs: inputs.collect(),
+            index: options.index,
+            extra_indexes: options.extra_indexes,
+            find_links: options.find_links,
+            no_index: options.no_index,
+        }
     }
 
     /// Chooses exact versions of everything.

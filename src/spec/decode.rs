@@ -72,7 +72,15 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
             },
         ));
     }
-    keys.only(&["type", "url", "suites", "components", "keys", "archives"])?;
+    keys.only(&[
+        "type",
+        "url",
+        "suites",
+        "components",
+        "keys",
+        "archives",
+        "packages",
+    ])?;
     let place = keys
         .document
         .error(offset, SpecReason::Missing { key: String::new() });
@@ -88,6 +96,7 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
         components: keys.texts("components")?,
         keys: keys.paths("keys")?,
         archives: archives(keys)?,
+        packages: keys.texts("packages")?,
         place: (place.file, place.line, place.column),
     })
 }

@@ -42,6 +42,8 @@ pub struct PartialInput {
     pub keys: Option<Vec<String>>,
     /// See [`Input::archives`].
     pub archives: Option<Vec<PinnedArchive>>,
+    /// Packages that come from a Python index and no other.
+    pub packages: Option<Vec<String>>,
     /// Where the input is written: file, line and column.
     pub place: (String, u32, u32),
 }
@@ -136,6 +138,10 @@ pub struct Input {
     pub keys: Vec<String>,
     /// Interpreters that stand for those that the program knows by itself, at most one for each platform and Python.
     pub archives: Vec<PinnedArchive>,
+    /// Packages that come from a Python index and no other; when there are any, nothing else comes from it.
+    pub packages: Vec<String>,
+    /// Where the input is written: line and column. Python indexes are asked in this order.
+    pub place: (u32, u32),
 }
 
 /// Debian packages below every model.
@@ -190,6 +196,18 @@ impl Input {
             None => false,
         };
         self.suites.iter().map(String::as_str).filter(of_release)
+    }
+}
+
+impl Settings {
+    /// The Python package indexes, in the order written.
+    pub fn indexes(&self) -> Vec<&Input> {
+        let inputs = self.inputs.values();
+        let mut indexes: Vec<_> = inputs
+            .filter(|input| input.kind == InputKind::Pypi)
+            .collect();
+        indexes.sort_by_key(|input| input.place);
+        indexes
     }
 }
 
@@ -263,6 +281,7 @@ impl PartialInput {
         self.components = over.components.or(self.components.take());
         self.keys = over.keys.or(self.keys.take());
         self.archives = over.archives.or(self.archives.take());
+        self.packages = over.packages.or(self.packages.take());
         self.place = over.place;
     }
 
@@ -297,6 +316,8 @@ impl PartialInput {
             components,
             keys: self.keys.unwrap_or_default(),
             archives: self.archives.unwrap_or_default(),
+            packages: self.packages.unwrap_or_default(),
+            place: (self.place.1, self.place.2),
         })
     }
 }

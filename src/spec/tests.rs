@@ -313,7 +313,7 @@ fn mistakes_have_places() {
         ),
         (
             "{ inputs.pypi.uri = \"x\"; }",
-            "1:15: unknown key inputs.pypi.uri, expected one of: type, url, suites, components, keys, archives",
+            "1:15: unknown key inputs.pypi.uri, expected one of: type, url, suites, components, keys, archives, packages",
         ),
         (
             "{ layers.recipes.tree = 1; }",

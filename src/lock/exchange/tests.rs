@@ -4,6 +4,7 @@ use uv_pep508::MarkerEnvironment;
 use super::read::{Entry, Origin};
 use super::*;
 use crate::lock::LockedWheel;
+use crate::lock::platform::Architecture;
 use crate::lock::python::Target;
 use crate::lock::tests::wheel;
 
@@ -13,7 +14,7 @@ const PIP_PYLOCK: &str = include_str!("samples/pylock.pip.toml");
 const POETRY_2: &str = include_str!("samples/poetry-2.lock");
 
 fn environment(python: (u8, u8, u8)) -> MarkerEnvironment {
-    let target = Target::new(python, (2, 36)).expect("a Python");
+    let target = Target::new(python, (2, 36), Architecture::Amd64).expect("a Python");
     target.markers
 }
 

@@ -10,7 +10,7 @@ use uv_normalize::PackageName;
 use uv_resolver::{NoSolutionError, ResolveError};
 
 use super::target::Target;
-use super::{PythonError, PythonRequest};
+use super::{PythonError, PythonRequest, requirement_name};
 use crate::mirrors::python_index::{
     Connection, ListedFile, PageFailure, clean, explain as in_one_line,
 };
@@ -58,7 +58,7 @@ async fn no_solution(
     let refused =
         |hint: &&String| hint.contains("401 Unauthorized") || hint.contains("403 Forbidden");
     if let Some(hint) = hints.iter().find(refused) {
-        return unavailable(reworded(hint).unwrap_or_default(), request);
+        return PythonError::Refused(reworded(hint).unwrap_or_default());
     }
     let mut packages: Vec<_> = error.packages().cloned().collect();
     packages.sort_unstable();
@@ -66,8 +66,9 @@ async fn no_solution(
     for package in packages {
         let name = package.to_string();
         match connection.files(&package).await {
-            Ok(files) => {
-                if let Some(found) = about_files(&name, &files, &report, target, request) {
+            Ok((index, files)) => {
+                if let Some(found) = about_files(&name, (&index, &files), &report, target, request)
+                {
                     return found;
                 }
             }
@@ -75,6 +76,7 @@ async fn no_solution(
             Err(PageFailure::Offline) => {
                 return PythonError::Offline(format!("the index page of {name}"));
             }
+            Err(PageFailure::Refused(refusal)) => return PythonError::Refused(refusal.to_string()),
             Err(PageFailure::Other(reason)) => return unavailable(reason, request),
         }
     }
@@ -82,12 +84,27 @@ async fn no_solution(
     let hints = hints.map(|hint| format!("\nhint: {hint}")).collect();
     PythonError::NoSolution {
         what: target.name.clone(),
-        report,
+        report: shortened(&report),
         hints,
     }
 }
 
-fn unavailable(reason: String, request: &PythonRequest) -> PythonError {
+/// The most lines of an account; with what stands around it, a message then has no more than twenty.
+const REPORT_LINES: usize = 14;
+
+/// Leaves out the middle of an account that is too long: it begins with a cause and ends with the conclusion.
+fn shortened(report: &str) -> String {
+    let lines: Vec<&str> = report.lines().collect();
+    if lines.len() <= REPORT_LINES {
+        return report.to_owned();
+    }
+    let (kept, half) = (REPORT_LINES - 1, REPORT_LINES / 2);
+    let left_out = format!("      … ({} lines left out)", lines.len() - kept);
+    let (first, last) = (&lines[..half], &lines[lines.len() - (kept - half)..]);
+    [first, &[left_out.as_str()], last].concat().join("\n")
+}
+
+pub(super) fn unavailable(reason: String, request: &PythonRequest) -> PythonError {
     let (indexes, origin) = (
         request.indexes.to_string(),
         request.indexes.origin().to_string(),
@@ -126,7 +143,7 @@ fn unknown_package(package: String, report: &str, request: &PythonRequest) -> Py
     let is_named = request
         .requirements
         .iter()
-        .any(|line| names(line, &package));
+        .any(|line| requirement_name(line).as_ref() == Some(&package));
     PythonError::UnknownPackage {
         indexes: request.indexes.to_string(),
         // Why it is needed goes without saying when it was asked for.
@@ -139,20 +156,10 @@ fn unknown_package(package: String, report: &str, request: &PythonRequest) -> Py
     }
 }
 
-/// Whether a requirement line is about a package.
-fn names(line: &str, package: &str) -> bool {
-    let end = line
-        .trim()
-        .find(|character: char| !character.is_ascii_alphanumeric() && !"._-".contains(character));
-    let name = &line.trim()[..end.unwrap_or(line.trim().len())];
-    name.parse()
-        .is_ok_and(|name: PackageName| name.as_ref() == package)
-}
-
 /// What a project's own page explains about the failure.
 fn about_files(
     name: &str,
-    files: &[ListedFile],
+    (index, files): (&str, &[ListedFile]),
     report: &str,
     target: &Target,
     request: &PythonRequest,
@@ -168,6 +175,7 @@ fn about_files(
         return Some(PythonError::NoUploadTimes {
             package,
             cutoff,
+            index: index.to_owned(),
             indexes: request.indexes.to_string(),
         });
     }
@@ -237,19 +245,6 @@ fn reworded(hint: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_compared_normalised() {
-        for (line, expected) in [
-            ("Foo_Bar==1.0", true),
-            ("foo.bar[x]>=1", true),
-            ("foo-barista", false),
-            ("foo", false),
-            ("", false),
-        ] {
-            assert_eq!(names(line, "foo-bar"), expected, "{line}");
-        }
-    }
 
     #[test]
     fn options_of_another_program_are_reworded() {

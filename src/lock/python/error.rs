@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cognix_derivations::Sha256;
+
 use crate::mirrors::python_index::PythonIndexError;
 
 /// Why no wheels could be chosen.
@@ -62,6 +64,8 @@ pub enum PythonError {
         package: String,
         /// The limit.
         cutoff: String,
+        /// The name that a lock knows the index by.
+        index: String,
         /// The indexes asked, without credentials.
         indexes: String,
     },
@@ -74,6 +78,39 @@ pub enum PythonError {
         report: String,
         /// Empty, or a `hint: …` per line.
         hints: String,
+    },
+    /// The file that fits is another one than the author of the requirements has seen.
+    #[error(
+        "the SHA-256 of {filename} is {sha256}, which is not among the --hash options of {line:?}; it is the wheel for {what}: if it is the right one, write its digest again (`pip-compile --generate-hashes` and `uv pip compile --generate-hashes` do it), and if it is not, find out where it comes from"
+    )]
+    Digest {
+        /// The file.
+        filename: String,
+        /// Its digest.
+        sha256: Sha256,
+        /// The requirement.
+        line: String,
+        /// The Python and platform.
+        what: String,
+    },
+    /// A file of the project is not where another machine would find it.
+    #[error(
+        "{path} is outside the project, so no other machine would find it; copy it into the project"
+    )]
+    OutsideProject {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An index wants to know who is asking.
+    #[error("cannot resolve the Python requirements: {0}")]
+    Refused(String),
+    /// A wheel that a requirement names itself is for another Python or platform.
+    #[error("{filename} is not for {what}; name a wheel that is")]
+    DoesNotFit {
+        /// The file.
+        filename: String,
+        /// The Python and platform.
+        what: String,
     },
     /// Without a digest a file cannot be locked.
     #[error(
@@ -160,12 +197,16 @@ impl PythonError {
     pub fn kind(&self) -> PythonErrorKind {
         match self {
             Self::Requirement { .. }
+            | Self::Digest { .. }
+            | Self::OutsideProject { .. }
+            | Self::DoesNotFit { .. }
             | Self::Target(_)
             | Self::UnknownPackage { .. }
             | Self::SourceOnly { .. }
             | Self::NoUploadTimes { .. }
             | Self::NoSolution { .. } => PythonErrorKind::Request,
-            Self::NoDigest { .. }
+            Self::Refused(_)
+            | Self::NoDigest { .. }
             | Self::NoFiles { .. }
             | Self::Unavailable { .. }
             | Self::Wheel { .. }

@@ -1,7 +1,8 @@
 //! Against the package index of this machine: the answer must be pip's.
 
 use super::*;
-use crate::mirrors::pip_settings::{IndexChoice, Machine};
+use crate::mirrors::package_indexes::ModelIndexes;
+use crate::mirrors::pip_settings::Machine;
 use crate::mirrors::python_index::PythonIndex;
 
 /// What `pip install --dry-run --only-binary :all: --report` chose for these requirements on 2026-11-21, with
@@ -140,12 +141,17 @@ const PIP_CHOSE: &[(&str, &str, &str)] = &[
 ];
 
 fn request(cache_dir: PathBuf) -> PythonRequest {
-    let indexes = PackageIndexes::discover(&IndexChoice::default(), &Machine::current());
+    let model = ModelIndexes::default();
+    let indexes = PackageIndexes::discover(&model, &BTreeMap::new(), &Machine::current());
     PythonRequest {
         requirements: ["cog==0.16.8", "numpy", "fastapi"]
             .map(str::to_owned)
             .to_vec(),
+        sdk: None,
         constraints: Vec::new(),
+        prerelease: false,
+        project: PathBuf::from("/"),
+        architecture: Architecture::Amd64,
         python: (3, 11, 7),
         glibc: (2, 36),
         indexes: indexes.expect("usable settings"),
@@ -189,9 +195,94 @@ async fn locked_wheels_are_found_again() {
     let index = PythonIndex::new(request.indexes, request.cache_dir, false);
     for wheel in &lock.wheels {
         let found = index
-            .locate(&wheel.name, &wheel.filename)
+            .locate(INDEX_NAME, &wheel.name, &wheel.filename)
             .await
             .expect("the index has it");
         assert!(!found.is_empty());
     }
+}
+
+/// Reads a requirement file as pip does, as far as those of the tests go: comments, continued lines, `-r`, `-c`, `--pre`.
+fn read(file: &std::path::Path, request: &mut PythonRequest) {
+    let text = std::fs::read_to_string(file).expect("a requirement file");
+    let below = |name: &str| file.parent().expect("it is in a folder").join(name.trim());
+    for line in text.replace("\\\n", " ").lines() {
+        match line.split_once(' ') {
+            Some(("-r", name)) => read(&below(name), request),
+            Some(("-c", name)) => {
+                let limits = std::fs::read_to_string(below(name)).expect("a file of constraints");
+                request
+                    .constraints
+                    .extend(limits.lines().map(str::to_owned));
+            }
+            _ if line == "--pre" => request.prerelease = true,
+            _ => request.requirements.push(line.to_owned()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uv_chooses_the_same_versions_for_thirty_requirement_files() {
+    const AT_ONCE: usize = 6;
+    let started = std::time::Instant::now();
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/requirements");
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let cases: BTreeSet<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert_eq!(cases.len(), 30);
+    let compare = async |case: PathBuf| {
+        let mut request = request(cache.path().to_owned());
+        (request.requirements, request.python) = (Vec::new(), (3, 11, 2));
+        read(&case.join("requirements.txt"), &mut request);
+        let expected = std::fs::read_to_string(case.join("resolved.txt")).expect("uv's answer");
+        let found = choose_only(&request).await;
+        let found: Vec<String> = match found {
+            Ok(found) => found
+                .into_iter()
+                .map(|(name, version)| format!("{name}=={version}"))
+                .collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        let expected: BTreeSet<&str> = expected.lines().collect();
+        let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+        let differences = found.symmetric_difference(&expected).map(|line| {
+            let whose = if expected.contains(line) {
+                "uv"
+            } else {
+                "cognix"
+            };
+            format!("{}: {whose} alone has {line}", case.display())
+        });
+        differences.collect::<Vec<_>>()
+    };
+    let differences: Vec<Vec<String>> =
+        futures::StreamExt::collect(futures::StreamExt::buffer_unordered(
+            futures::stream::iter(cases.into_iter().map(compare)),
+            AT_ONCE,
+        ))
+        .await;
+    let differences = differences.concat();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    // A figure for whoever looks (`cargo test -- --nocapture`), never a limit.
+    let figure = format!(
+        "30 requirement files resolved in {:.0?}\n",
+        started.elapsed()
+    );
+    std::io::Write::write_all(&mut std::io::stderr(), figure.as_bytes()).expect("standard error");
+}
+
+/// Names and versions, without a look into the wheels.
+async fn choose_only(request: &PythonRequest) -> Result<Vec<(String, String)>, PythonError> {
+    let asked = requirements::parse(request)?;
+    let target = Target::new(request.python, request.glibc, request.architecture)?;
+    let request = request.clone();
+    on_own_thread(CancellationToken::new(), async move || {
+        let (_, chosen, _) = choose(&request, &asked, &target).await?;
+        let wheels = chosen.wheels.into_iter();
+        Ok(wheels.map(|wheel| (wheel.name, wheel.version)).collect())
+    })
+    .await
 }

@@ -15,9 +15,12 @@
 //! the only places to touch for a newer one.
 
 mod bounds;
+mod chosen;
 mod contents;
+mod cutoff;
 mod diagnose;
 mod error;
+mod provider;
 mod requirements;
 mod solve;
 mod target;
@@ -28,28 +31,47 @@ mod live_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use cognix_derivations::Sha256;
 use tokio_util::sync::CancellationToken;
+use uv_normalize::PackageName;
 
-pub use error::{PythonError, PythonErrorKind};
-pub use requirements::{Cutoff, CutoffError};
+use chosen::{Chosen, ChosenWheel};
+use contents::Contents;
+use requirements::Requirements;
+use solve::Question;
 pub(in crate::lock) use target::Target;
 
-use crate::mirrors::pip_settings::PackageIndexes;
+pub use cutoff::{Cutoff, CutoffError};
+pub use error::{PythonError, PythonErrorKind};
+pub use requirements::requirement_name;
 
-/// The name under which a lock refers to the Python package index.
-pub const INDEX_NAME: &str = "pypi";
+use super::platform::Architecture;
+use crate::mirrors::package_indexes::{PYPI, PackageIndexes};
+use crate::mirrors::python_index::Connection;
+
+/// The name under which a lock refers to the machine's own Python package indexes.
+pub const INDEX_NAME: &str = PYPI;
 
 /// What to choose wheels for.
 #[derive(Debug, Clone)]
 pub struct PythonRequest {
-    /// PEP 508 requirements, a line each; empty lines and `#` comments are allowed.
+    /// Requirements as pip takes them, a line each, with `--hash` options; empty lines and `#` comments are allowed.
+    /// Paths are relative to the project.
     pub requirements: Vec<String>,
+    /// The requirement that brings the Cog SDK. What it needs may come from the machine's own indexes even where the
+    /// model names others in their place.
+    pub sdk: Option<String>,
     /// Versions that must hold where a package is chosen anyway; lines as above.
     pub constraints: Vec<String>,
+    /// Whether releases that are not final count too.
+    pub prerelease: bool,
+    /// The project's folder, which wheels of the model's own are in.
+    pub project: PathBuf,
+    /// The image's processor.
+    pub architecture: Architecture,
     /// Major, minor and patch of the image's Python. Markers such as `python_full_version < "3.11.3"` look at all three.
     pub python: (u8, u8, u8),
     /// Major and minor of the image's C library: wheels up to this `manylinux` level fit.
@@ -161,27 +183,113 @@ pub struct RecordEntry {
 ///
 /// Needs a tokio runtime with time and I/O. Dropping the future ends the work as cancelling does.
 pub async fn resolve(request: &PythonRequest) -> Result<PythonLock, PythonError> {
-    let parsed = requirements::parse(request)?;
-    let target = target::Target::new(request.python, request.glibc)?;
+    let asked = requirements::parse(request)?;
+    let target = Target::new(request.python, request.glibc, request.architecture)?;
     let request = request.clone();
     on_own_thread(request.cancel.clone(), async move || {
-        let connection = solve::connect(&request).await?;
-        let chosen = solve::solve(&connection, &parsed, &target, &request).await?;
-        let found = contents::look_into(&connection, &chosen.wheels, &request.cache_dir).await?;
-        let mut lock = PythonLock {
-            wheels: Vec::with_capacity(chosen.wheels.len()),
-            roots: chosen.roots,
-            bounds: chosen.bounds,
-            contents: BTreeMap::new(),
-            warnings: chosen.warnings,
-        };
-        for (wheel, contents) in chosen.wheels.into_iter().zip(found) {
-            lock.contents.insert(wheel.name.clone(), contents.contents);
-            lock.wheels.push(wheel.into_locked(contents.size));
-        }
-        Ok(lock)
+        lock(&request, &asked, &target).await
     })
     .await
+}
+
+/// Chooses wheels; the names are those of indexes that do not say when files were uploaded.
+async fn choose(
+    request: &PythonRequest,
+    asked: &Requirements,
+    target: &Target,
+) -> Result<(Connection, Chosen, BTreeSet<String>), PythonError> {
+    asked.check_fit(target)?;
+    let of_sdk = packages_of_sdk(request, asked, target).await?;
+    let question = Question {
+        asked,
+        target,
+        request,
+        of_sdk: &of_sdk,
+    };
+    let mut undated = BTreeSet::new();
+    loop {
+        let connection = solve::connect(request, &request.indexes, &undated).await?;
+        match solve::solve(&connection, &question).await {
+            Ok(chosen) => return Ok((connection, chosen, undated)),
+            // An index of the model's own that does not date its files is used as it is.
+            Err(PythonError::NoUploadTimes { index, .. })
+                if index != INDEX_NAME && undated.insert(index.clone()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn lock(
+    request: &PythonRequest,
+    asked: &Requirements,
+    target: &Target,
+) -> Result<PythonLock, PythonError> {
+    let (connection, chosen, undated) = choose(request, asked, target).await?;
+    let found = contents::look_into(&connection, &chosen.wheels, &request.cache_dir).await?;
+    check_digests(asked, target, &chosen.wheels, &found)?;
+    let undated = undated.iter().map(|index| {
+        format!("the package index {index} does not say when files were uploaded, so its newest ones were taken")
+    });
+    let mut lock = PythonLock {
+        wheels: Vec::with_capacity(chosen.wheels.len()),
+        roots: chosen.roots,
+        bounds: chosen.bounds,
+        contents: BTreeMap::new(),
+        warnings: chosen.warnings.into_iter().chain(undated).collect(),
+    };
+    for (wheel, found) in chosen.wheels.into_iter().zip(found) {
+        let name = wheel.name.clone();
+        lock.wheels.push(wheel.into_locked(&found));
+        lock.contents.insert(name, found.contents);
+    }
+    Ok(lock)
+}
+
+/// What the SDK alone needs, when the model's indexes stand in the place of the machine's and may not have it.
+async fn packages_of_sdk(
+    request: &PythonRequest,
+    asked: &Requirements,
+    target: &Target,
+) -> Result<BTreeSet<PackageName>, PythonError> {
+    let Some(indexes) = request.indexes.sdk_only() else {
+        return Ok(BTreeSet::new());
+    };
+    let connection = solve::connect(request, &indexes, &BTreeSet::new()).await?;
+    let question = Question {
+        asked: &asked.sdk_only(),
+        target,
+        request,
+        of_sdk: &BTreeSet::new(),
+    };
+    let chosen = solve::solve(&connection, &question).await?;
+    let names = chosen
+        .wheels
+        .iter()
+        .filter_map(|wheel| wheel.name.parse().ok());
+    Ok(names.collect())
+}
+
+/// Refuses files that a `--hash` of the requirements does not allow.
+fn check_digests(
+    asked: &Requirements,
+    target: &Target,
+    wheels: &[ChosenWheel],
+    found: &[Contents],
+) -> Result<(), PythonError> {
+    let allowed = asked.allowed(target);
+    for (wheel, found) in wheels.iter().zip(found) {
+        if let Some((digests, line)) = allowed.get(&wheel.name)
+            && !digests.contains(&found.sha256)
+        {
+            return Err(PythonError::Digest {
+                filename: wheel.filename.clone(),
+                sha256: found.sha256,
+                line: (*line).to_owned(),
+                what: target.name.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Runs a future that must stay on one thread, and whose calls nest deeply, for callers that need neither to hold.

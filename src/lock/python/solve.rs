@@ -1,261 +1,194 @@
-//! Runs uv's resolver and takes its answer apart.
+//! Runs uv's resolver.
 //!
 //! This is where the library's types and ours meet; a newer version of it changes this file.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Once};
 
-use cognix_derivations::Sha256;
 use tokio::sync::Semaphore;
-use url::Url;
-use uv_configuration::{
-    BuildOptions, Constraints, Excludes, IndexStrategy, NoBinary, NoBuild, Overrides,
-};
+use uv_client::FlatIndexClient;
+use uv_configuration::{BuildOptions, Excludes, IndexStrategy, NoBinary, NoBuild, Overrides};
 use uv_distribution::DistributionDatabase;
-use uv_distribution_types::{
-    BuiltDist, Diagnostic as _, Dist, ExcludeNewerValue, Name as _, Node, RegistryBuiltWheel,
-    Resolution, ResolvedDist,
-};
-use uv_pypi_types::{Conflicts, HashAlgorithm};
+use uv_distribution_types::{ExcludeNewerValue, Index, Resolution};
+use uv_normalize::PackageName;
+use uv_pypi_types::Conflicts;
 use uv_resolver::{
-    ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex, Manifest, Options, OptionsBuilder,
-    Preferences, Resolver, ResolverEnvironment,
+    AllowedYanks, DefaultResolverProvider, ExcludeNewer, Exclusions, FlatIndex, InMemoryIndex,
+    Manifest, Options, OptionsBuilder, Preferences, Prerelease, PrereleaseMode, Resolver,
+    ResolverEnvironment,
 };
-use uv_types::{EmptyInstalledPackages, HashStrategy};
+use uv_types::{BuildContext as _, EmptyInstalledPackages, HashStrategy};
 
-use super::bounds::{Bounds, bounds};
+use super::bounds::bounds;
+use super::chosen::{Chosen, chosen};
+use super::provider::Routed;
 use super::requirements::Requirements;
 use super::target::Target;
 use super::wheels_only::WheelsOnly;
-use super::{INDEX_NAME, LockedWheel, PythonError, PythonRequest, WheelOrigin, diagnose};
-use crate::mirrors::python_index::{Connection, Freshness, clean};
+use super::{PythonError, PythonRequest, diagnose};
+use crate::mirrors::package_indexes::PackageIndexes;
+use crate::mirrors::python_index::{Connection, Freshness};
 
 /// Requests at one time, to all hosts together.
 const CONNECTIONS: usize = 16;
 
-/// What the resolver chose, before anyone has looked into the files.
-pub(super) struct Chosen {
-    /// Sorted by name.
-    pub(super) wheels: Vec<ChosenWheel>,
-    pub(super) roots: Vec<String>,
-    pub(super) bounds: Bounds,
-    pub(super) warnings: Vec<String>,
-}
-
-/// One wheel, and where it is today.
-pub(super) struct ChosenWheel {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) filename: String,
-    pub(super) url: Url,
-    pub(super) sha256: Sha256,
-    /// As the index says; many do not.
-    pub(super) size: Option<u64>,
-    pub(super) requires: Vec<String>,
-    pub(super) yanked: bool,
-}
-
-impl ChosenWheel {
-    /// Forgets where the wheel is.
-    pub(super) fn into_locked(self, size: u64) -> LockedWheel {
-        let Self {
-            name,
-            version,
-            filename,
-            sha256,
-            requires,
-            yanked,
-            ..
-        } = self;
-        let origin = WheelOrigin::Index {
-            input: INDEX_NAME.to_owned(),
-        };
-        LockedWheel {
-            name,
-            version,
-            filename,
-            sha256,
-            size,
-            requires,
-            origin,
-            yanked,
-        }
-    }
-}
-
 /// Prepares the client for the indexes of a request.
-pub(super) async fn connect(request: &PythonRequest) -> Result<Connection, PythonError> {
+pub(super) async fn connect(
+    request: &PythonRequest,
+    indexes: &PackageIndexes,
+    undated: &BTreeSet<String>,
+) -> Result<Connection, PythonError> {
     static PREVIEW: Once = Once::new();
     // The library panics in places where nobody has said which of its preview features are on.
     PREVIEW.call_once(|| drop(uv_preview::set(uv_preview::Preview::default())));
     let PythonRequest {
-        indexes,
-        cache_dir,
-        offline,
-        ..
+        cache_dir, offline, ..
     } = request;
-    let strategy = IndexStrategy::FirstIndex;
-    Ok(Connection::open(indexes, cache_dir, *offline, strategy, Freshness::Cached).await?)
+    Ok(Connection::open(indexes, cache_dir, *offline, Freshness::Cached, undated).await?)
+}
+
+/// What is to be solved, and what is known about it.
+pub(super) struct Question<'a> {
+    pub(super) asked: &'a Requirements,
+    pub(super) target: &'a Target,
+    pub(super) request: &'a PythonRequest,
+    /// Packages that the machine's own indexes supply when the model's do not know them.
+    pub(super) of_sdk: &'a BTreeSet<PackageName>,
 }
 
 /// Chooses a wheel for every package that the requirements lead to.
 pub(super) async fn solve(
     connection: &Connection,
-    parsed: &Requirements,
-    target: &Target,
-    request: &PythonRequest,
+    question: &Question<'_>,
 ) -> Result<Chosen, PythonError> {
+    let Question {
+        asked,
+        target,
+        request,
+        of_sdk,
+    } = *question;
     let environment = ResolverEnvironment::specific(target.markers.clone().into());
-    let manifest = Manifest::new(
-        parsed.requirements.clone(),
-        Constraints::from_requirements(parsed.constraints.iter().cloned()),
-        Overrides::default(),
-        Excludes::default(),
-        Preferences::from_iter(parsed.preferences.iter().cloned(), &environment),
-        None,
-        std::collections::BTreeSet::new(),
-        Exclusions::default(),
-        Vec::new(),
-    );
+    let manifest = manifest(asked, &environment);
+    let options = options(request);
     let context = WheelsOnly::new(connection.cache.clone(), connection.locations.clone());
     let database = DistributionDatabase::new(
         &connection.client,
         &context,
         Arc::new(Semaphore::new(CONNECTIONS)),
     );
-    let (flat_index, index, hashes) = (
-        FlatIndex::default(),
-        InMemoryIndex::default(),
-        HashStrategy::default(),
+    let hashes = asked.hashes(target)?;
+    let flat_index = flat_index(connection, target, &hashes, request).await?;
+    let inner = DefaultResolverProvider::new(
+        database,
+        &flat_index,
+        Some(&target.tags),
+        &target.requires_python,
+        AllowedYanks::from_manifest(&manifest, &environment, options.dependency_mode),
+        &hashes,
+        options.exclude_newer.clone(),
+        context.locations(),
+        context.build_options(),
+        context.capabilities(),
     );
-    let resolver = Resolver::new(
+    let index = InMemoryIndex::default();
+    let resolver = Resolver::new_custom_io(
         manifest,
-        options(request),
-        &target.python,
+        options,
+        &hashes,
         environment,
         &target.markers,
+        Some(target.tags.clone()),
+        &target.python,
         Conflicts::empty(),
-        Some(&target.tags),
-        &flat_index,
         &index,
-        &hashes,
-        &context,
+        context.git(),
+        context.capabilities(),
+        context.locations(),
+        Routed {
+            inner,
+            connection,
+            of_sdk,
+        },
         EmptyInstalledPackages,
-        database,
     );
-    let output = match resolver {
-        Ok(resolver) => resolver.resolve().await,
-        Err(error) => Err(error),
-    };
-    match output {
+    match resolver.resolve().await {
         Ok(output) => {
             let resolution = Resolution::from(output);
-            let bounds = bounds(&resolution, &index, &parsed.requirements, &target.markers);
-            chosen(&resolution, bounds, parsed, target)
+            let roots: Vec<_> = asked.all().map(|asked| asked.requirement.clone()).collect();
+            let bounds = bounds(&resolution, &index, &roots, &target.markers);
+            let mut chosen = chosen(&resolution, connection, &request.project)?;
+            chosen.roots = asked.roots(target);
+            chosen.bounds = bounds;
+            Ok(chosen)
         }
-        Err(error) => Err(diagnose::explain(error, connection, target, request).await),
+        Err(error) => {
+            let refused = connection.refused(context.capabilities());
+            Err(match refused {
+                Some(refusal) => PythonError::Refused(refusal.to_string()),
+                None => diagnose::explain(error, connection, target, request).await,
+            })
+        }
     }
+}
+
+fn manifest(asked: &Requirements, environment: &ResolverEnvironment) -> Manifest {
+    let requirements = asked.all().map(|asked| asked.requirement.clone());
+    Manifest::new(
+        requirements.collect(),
+        asked.constraints(),
+        Overrides::default(),
+        Excludes::default(),
+        Preferences::from_iter(asked.preferences.iter().cloned(), environment),
+        None,
+        BTreeSet::new(),
+        Exclusions::default(),
+        Vec::new(),
+    )
+}
+
+/// The files that pages and folders of links have.
+async fn flat_index(
+    connection: &Connection,
+    target: &Target,
+    hashes: &HashStrategy,
+    request: &PythonRequest,
+) -> Result<FlatIndex, PythonError> {
+    let client = &connection.client;
+    let reader = FlatIndexClient::new(
+        client.cached_client(),
+        client.connectivity(),
+        &connection.cache,
+    );
+    let links = connection.locations.flat_indexes().map(Index::url);
+    let entries = reader.fetch_all(links).await.map_err(|error| {
+        let reason = crate::mirrors::python_index::explain(&error);
+        diagnose::unavailable(reason, request)
+    })?;
+    let tags = Some(&target.tags);
+    Ok(FlatIndex::from_entries(
+        entries,
+        tags,
+        hashes,
+        &wheels_only(),
+    ))
+}
+
+fn wheels_only() -> BuildOptions {
+    BuildOptions::new(NoBinary::None, NoBuild::All)
 }
 
 fn options(request: &PythonRequest) -> Options {
     let exclude_newer = request
         .exclude_newer
         .map(|cutoff| ExcludeNewer::global(ExcludeNewerValue::absolute(cutoff.timestamp())));
+    let mut prerelease = Prerelease::default();
+    if request.prerelease {
+        prerelease.global = PrereleaseMode::Allow;
+    }
     OptionsBuilder::new()
         .exclude_newer(exclude_newer.unwrap_or_default())
+        .prerelease(prerelease)
         .index_strategy(IndexStrategy::FirstIndex)
-        .build_options(BuildOptions::new(NoBinary::None, NoBuild::All))
+        .build_options(wheels_only())
         .build()
-}
-
-fn chosen(
-    resolution: &Resolution,
-    bounds: Bounds,
-    parsed: &Requirements,
-    target: &Target,
-) -> Result<Chosen, PythonError> {
-    let graph = resolution.graph();
-    let mut wheels = Vec::new();
-    for index in graph.node_indices() {
-        let Node::Dist { dist, .. } = &graph[index] else {
-            continue;
-        };
-        let mut requires: Vec<String> = graph
-            .neighbors(index)
-            .filter_map(|needed| match &graph[needed] {
-                Node::Dist { dist, .. } => Some(dist.name().to_string()),
-                Node::Root => None,
-            })
-            .collect();
-        requires.sort_unstable();
-        requires.dedup();
-        wheels.push(chosen_wheel(registry_wheel(dist)?, requires)?);
-    }
-    wheels.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    let named = parsed.requirements.iter();
-    let mut roots: Vec<String> = named
-        .filter(|requirement| requirement.evaluate_markers(Some(&target.markers), &[]))
-        .map(|requirement| requirement.name.to_string())
-        .collect();
-    roots.sort_unstable();
-    roots.dedup();
-    let warnings = resolution
-        .diagnostics()
-        .iter()
-        .map(|word| clean(&word.message()))
-        .collect();
-    Ok(Chosen {
-        wheels,
-        roots,
-        bounds,
-        warnings,
-    })
-}
-
-fn registry_wheel(dist: &ResolvedDist) -> Result<&RegistryBuiltWheel, PythonError> {
-    if let ResolvedDist::Installable { dist, .. } = dist
-        && let Dist::Built(BuiltDist::Registry(wheels)) = dist.as_ref()
-    {
-        return Ok(wheels.best_wheel());
-    }
-    Err(PythonError::Internal(format!(
-        "it chose {dist}, which is not a wheel of an index"
-    )))
-}
-
-fn chosen_wheel(
-    wheel: &RegistryBuiltWheel,
-    requires: Vec<String>,
-) -> Result<ChosenWheel, PythonError> {
-    let filename = wheel.file.filename.to_string();
-    let sha256 = wheel
-        .file
-        .hashes
-        .iter()
-        .find(|hash| hash.algorithm == HashAlgorithm::Sha256);
-    let sha256 = sha256.and_then(|hash| hash.digest.to_ascii_lowercase().parse().ok());
-    let Some(sha256) = sha256 else {
-        return Err(PythonError::NoDigest { filename });
-    };
-    let url = wheel
-        .file
-        .url
-        .to_url()
-        .map_err(|error| PythonError::Wheel {
-            filename: filename.clone(),
-            reason: crate::mirrors::python_index::explain(&error),
-        })?;
-    Ok(ChosenWheel {
-        name: wheel.filename.name.to_string(),
-        version: wheel.filename.version.to_string(),
-        filename,
-        url: url.into(),
-        sha256,
-        size: wheel.file.size,
-        requires,
-        yanked: wheel
-            .file
-            .yanked
-            .as_ref()
-            .is_some_and(|yanked| yanked.is_yanked()),
-    })
 }

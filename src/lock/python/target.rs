@@ -7,22 +7,29 @@ use uv_platform_tags::{Arch, Os, Platform, Tags, TagsOptions};
 use uv_resolver::PythonRequirement;
 
 use super::PythonError;
+use crate::lock::platform::Architecture;
 
 /// Everything that decides which markers hold and which wheels fit.
 pub(in crate::lock) struct Target {
     pub(in crate::lock) markers: MarkerEnvironment,
     pub(in crate::lock) tags: Tags,
     pub(super) python: PythonRequirement,
+    pub(super) requires_python: RequiresPython,
     /// For messages.
     pub(super) name: String,
 }
 
 impl Target {
-    /// CPython on x86-64 Linux with the GNU C library.
+    /// CPython on Linux with the GNU C library.
     pub(in crate::lock) fn new(
         python: (u8, u8, u8),
         glibc: (u16, u16),
+        architecture: Architecture,
     ) -> Result<Self, PythonError> {
+        let arch = match architecture {
+            Architecture::Amd64 => Arch::X86_64,
+            Architecture::Arm64 => Arch::Aarch64,
+        };
         let (major, minor, patch) = python;
         let short = format!("{major}.{minor}");
         let full = format!("{short}.{patch}");
@@ -31,7 +38,7 @@ impl Target {
             implementation_name: "cpython",
             implementation_version: &full,
             os_name: "posix",
-            platform_machine: "x86_64",
+            platform_machine: architecture.machine(),
             platform_python_implementation: "CPython",
             platform_release: "",
             platform_system: "Linux",
@@ -46,7 +53,7 @@ impl Target {
             minor: glibc.1,
         };
         let tags = Tags::from_env(
-            Platform::new(os, Arch::X86_64),
+            Platform::new(os, arch),
             (major, minor),
             "cpython",
             (major, minor),
@@ -60,12 +67,15 @@ impl Target {
         let release = [major, minor, patch].map(u64::from);
         let requires = RequiresPython::greater_than_equal_version(&Version::new(release));
         Ok(Self {
-            python: PythonRequirement::from_marker_environment(&markers, requires),
+            python: PythonRequirement::from_marker_environment(&markers, requires.clone()),
+            requires_python: requires,
             markers,
             tags,
             name: format!(
-                "Python {full} on x86_64 Linux with glibc {}.{}",
-                glibc.0, glibc.1
+                "Python {full} on {} Linux with glibc {}.{}",
+                architecture.machine(),
+                glibc.0,
+                glibc.1
             ),
         })
     }

@@ -61,6 +61,8 @@ fn own(version: &str) -> InputPins {
         version: version.to_owned(),
     };
     let pin = InputPin {
+        packages: Vec::new(),
+        rank: None,
         archives: vec![archive],
         components: Vec::new(),
         suites: Vec::new(),

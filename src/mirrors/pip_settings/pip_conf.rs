@@ -38,13 +38,13 @@ impl<'a> Machine<'a> {
             .filter(|value| !value.is_empty())
     }
 
-    fn folder(&self, name: &str) -> Option<PathBuf> {
+    pub(in crate::mirrors) fn folder(&self, name: &str) -> Option<PathBuf> {
         (self.variable)(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     }
 
-    fn read(&self, path: &Path) -> Result<Option<String>, PipSettingsError> {
+    pub(in crate::mirrors) fn read(&self, path: &Path) -> Result<Option<String>, PipSettingsError> {
         let below = self.root.join(path.strip_prefix("/").unwrap_or(path));
         match std::fs::read(&below) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),

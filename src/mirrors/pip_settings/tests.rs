@@ -30,16 +30,16 @@ impl Fixture {
         self
     }
 
-    fn discover(&self, choice: &IndexChoice) -> Result<PackageIndexes, PipSettingsError> {
+    fn discover(&self, choice: &IndexChoice) -> Result<MachineIndexes, PipSettingsError> {
         let variable = |name: &str| self.variables.get(name).map(OsString::from);
-        PackageIndexes::discover(choice, &Machine::new(&variable, self.folder.path()))
+        MachineIndexes::discover(choice, &Machine::new(&variable, self.folder.path()))
     }
 
     fn default(&self) -> String {
         self.discover(&IndexChoice::default())
             .expect("usable settings")
             .default()
-            .expose()
+            .url()
             .to_string()
     }
 }
@@ -146,7 +146,11 @@ fn extra_indexes_come_first_and_from_one_source() {
         .variable("PIP_INDEX_URL", PUBLIC);
     let order = |fixture: &Fixture| -> Vec<String> {
         let found = fixture.discover(&IndexChoice::default()).expect("usable");
-        found.in_order().map(ToString::to_string).collect()
+        let extra = found.extra().iter().map(|index| &index.url);
+        extra
+            .chain([found.default()])
+            .map(ToString::to_string)
+            .collect()
     };
     assert_eq!(
         order(&fixture),
@@ -168,7 +172,8 @@ fn sec_2_credentials_are_never_printed() {
     for word in ["user", "hunter2", "token", "abc"] {
         assert!(!printed.contains(word), "{printed}");
     }
-    assert_eq!(found.default().expose().password(), Some("hunter2"));
+    let exposed = found.default().with_credentials().expect("credentials");
+    assert_eq!(exposed.password(), Some("hunter2"));
 
     let wrong = Fixture::new().variable("PIP_INDEX_URL", "//user:hunter2@index.test");
     let error = wrong

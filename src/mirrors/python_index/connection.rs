@@ -3,6 +3,7 @@
 //! Certificates come from SSL_CERT_FILE and SSL_CERT_DIR, else from the machine, else from the library. Requests say who
 //! is asking; pages may not grow without bound; a web page is no wheel.
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,23 +11,28 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
-use reqwest::{Body, Request, Response, ResponseBuilderExt as _};
+use reqwest::{Body, Request, Response, ResponseBuilderExt as _, StatusCode};
 use reqwest_middleware::Next;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use url::Url;
 use uv_cache::{Cache, Refresh};
 use uv_client::{
-    BaseClientBuilder, Certificates, Connectivity, ErrorKind, ExtraMiddleware, MetadataFormat,
-    OwnedArchive, RegistryClient, RegistryClientBuilder,
+    BaseClientBuilder, Certificates, Connectivity, ErrorKind, ExtraMiddleware, FlatIndexEntry,
+    MetadataFormat, OwnedArchive, RegistryClient, RegistryClientBuilder,
 };
 use uv_configuration::IndexStrategy;
 use uv_distribution_filename::DistFilename;
-use uv_distribution_types::{File, Index, IndexCapabilities, IndexLocations, IndexUrl};
+use uv_distribution_types::{
+    ExcludeNewerOverride, File, Index, IndexCapabilities, IndexFormat, IndexLocations,
+    IndexMetadata, IndexMetadataRef, IndexUrl, IndexUrlError,
+};
 use uv_normalize::PackageName;
+use uv_redacted::DisplaySafeUrl;
 
 use super::{PythonIndexError, explain};
-use crate::mirrors::pip_settings::{PackageIndexUrl, PackageIndexes, shown};
+use crate::mirrors::package_indexes::{FindLinks, PackageIndex, PackageIndexes, Route, Scope};
+use crate::mirrors::pip_settings::shown;
 
 /// A file on a project page.
 pub(crate) struct ListedFile {
@@ -42,6 +48,8 @@ pub(crate) struct ListedFile {
 pub(crate) enum PageFailure {
     /// Every index says that it has no such project.
     Unknown,
+    /// An index wants credentials: its name, its address, and the status that says so.
+    Refused(Box<Refusal>),
     /// The network is switched off and the page is not in the cache.
     Offline,
     /// Anything else, in words.
@@ -60,21 +68,48 @@ pub(crate) enum Freshness {
 /// The folder of index pages and wheel metadata below the cache folder. Its layout is the library's.
 const CACHE: &str = "python-index";
 
-/// uv's client for the indexes of this machine, and its cache.
+/// An index that does not answer to this machine.
+pub(crate) struct Refusal {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) status: StatusCode,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, url, status } = self;
+        let variable: String = name.chars().map(variable_letter).collect();
+        write!(
+            formatter,
+            "the package index {name} ({url}) answered {status}; credentials for it can be set by UV_INDEX_{variable}_USERNAME and UV_INDEX_{variable}_PASSWORD, or in the netrc file"
+        )
+    }
+}
+
+fn variable_letter(letter: char) -> char {
+    if letter.is_ascii_alphanumeric() {
+        letter.to_ascii_uppercase()
+    } else {
+        '_'
+    }
+}
+
+/// uv's client for the indexes of a model, and its cache.
 pub(crate) struct Connection {
     pub(crate) client: RegistryClient,
     pub(crate) cache: Cache,
     pub(crate) locations: IndexLocations,
+    indexes: PackageIndexes,
 }
 
 impl Connection {
-    /// Opens the cache and prepares the client; no request is made.
+    /// Opens the cache and prepares the client; no request is made. Files of `undated` indexes have no age.
     pub(crate) async fn open(
         indexes: &PackageIndexes,
         cache_dir: &Path,
         offline: bool,
-        strategy: IndexStrategy,
         freshness: Freshness,
+        undated: &BTreeSet<String>,
     ) -> Result<Self, PythonIndexError> {
         let setup = |error: &(dyn StdError + 'static)| PythonIndexError::Setup(explain(error));
         let cache = Cache::from_path(cache_dir.join(CACHE))
@@ -88,64 +123,209 @@ impl Connection {
                 path: cache_dir.to_owned(),
                 reason: explain(&error),
             })?;
-        let address = |url: &PackageIndexUrl| IndexUrl::parse(url.expose().as_str(), None);
-        let mut all = Vec::new();
-        for extra in indexes.extra() {
-            let url = address(extra).map_err(|error| setup(&error))?;
-            all.push(Index::from_extra_index_url(url));
-        }
-        let default = address(indexes.default()).map_err(|error| setup(&error))?;
-        all.push(Index::from_index_url(default));
-        let locations = IndexLocations::new(all, Vec::new(), false);
-        let build = |base| {
+        let locations = locations(indexes, cache_dir, undated);
+        let locations = locations.map_err(|error| setup(&error))?;
+        let build = |roots| {
+            let base = base_client(offline, roots);
+            for address in indexes.with_credentials() {
+                // What cannot be a header is left out, and the index says that it misses it.
+                let _ = base.store_credentials_from_url(DisplaySafeUrl::ref_cast(&address));
+            }
             RegistryClientBuilder::new(base, cache.clone())
                 .index_locations(locations.clone())
-                .index_strategy(strategy)
+                .index_strategy(IndexStrategy::FirstIndex)
                 .build()
         };
-        let client = build(base_client(offline, Roots::OfThisMachine))
+        let client = build(Roots::OfThisMachine)
             // A machine without any certificates of its own still has the bundled ones.
-            .or_else(|_| build(base_client(offline, Roots::Bundled)))
+            .or_else(|_| build(Roots::Bundled))
             .map_err(|error| setup(&error))?;
         Ok(Self {
             client,
             cache,
             locations,
+            indexes: indexes.clone(),
         })
     }
 
-    /// Reads a project's page.
-    pub(crate) async fn files(&self, name: &PackageName) -> Result<Vec<ListedFile>, PageFailure> {
+    /// The indexes that it is connected to.
+    pub(crate) fn indexes(&self) -> &PackageIndexes {
+        &self.indexes
+    }
+
+    /// How the library is told to ask one index.
+    pub(crate) fn metadata_of(index: &PackageIndex) -> Result<IndexMetadata, IndexUrlError> {
+        Ok(IndexMetadata {
+            url: IndexUrl::parse(index.url.url().as_str(), None)?,
+            format: IndexFormat::Simple,
+        })
+    }
+
+    /// The index or page that the library means, by the name that a lock knows it by; none for folders.
+    pub(crate) fn name_of(&self, url: &IndexUrl) -> Option<&str> {
+        let url: &Url = url;
+        let index = self.indexes.iter().find(|index| index.url.url() == url);
+        let page = |page: &FindLinks| page.url().is_some_and(|own| own.url() == url);
+        let page = || self.indexes.find_links().iter().find(|links| page(links));
+        index
+            .map(|index| index.name.as_str())
+            .or_else(|| page()?.name())
+    }
+
+    /// Asks in the order in which a package is looked for, and returns the files of the first place that knows it,
+    /// with the place's name.
+    pub(crate) async fn files(
+        &self,
+        name: &PackageName,
+    ) -> Result<(String, Vec<ListedFile>), PageFailure> {
+        let (first, general): (Vec<_>, Vec<_>) = match self.indexes.route(name) {
+            Route::Only(index) => (vec![index], Vec::new()),
+            Route::First(first) => (first, self.indexes.general().collect()),
+        };
+        for index in first.iter().chain(&general) {
+            match self.page(index, name).await {
+                Err(PageFailure::Unknown) => {}
+                Ok(files) => return Ok((index.name.clone(), files)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(PageFailure::Unknown)
+    }
+
+    /// Reads a project's page of one index.
+    pub(crate) async fn page(
+        &self,
+        index: &PackageIndex,
+        name: &PackageName,
+    ) -> Result<Vec<ListedFile>, PageFailure> {
+        let metadata = Self::metadata_of(index);
+        let metadata = metadata.map_err(|error| PageFailure::Other(explain(&error)))?;
+        self.listed(metadata, &index.name, name).await
+    }
+
+    /// Reads the links to files of a project on a page of links.
+    pub(crate) async fn linked(
+        &self,
+        links: &FindLinks,
+        name: &PackageName,
+    ) -> Result<Vec<ListedFile>, PageFailure> {
+        let url = links_url(links).map_err(|error| PageFailure::Other(explain(&error)))?;
+        let format = IndexFormat::Flat;
+        let metadata = IndexMetadata { url, format };
+        self.listed(metadata, links.name().unwrap_or_default(), name)
+            .await
+    }
+
+    async fn listed(
+        &self,
+        metadata: IndexMetadata,
+        index: &str,
+        name: &PackageName,
+    ) -> Result<Vec<ListedFile>, PageFailure> {
         let client = self.client.clone();
-        let name = name.clone();
+        let (name, index) = (name.clone(), index.to_owned());
         // The library's future stays on one thread, ours may be polled from any.
         let pages = tokio::task::spawn_blocking(move || {
             Handle::current().block_on(async {
                 let (capabilities, one) = (IndexCapabilities::default(), Semaphore::new(1));
-                let pages = client
-                    .simple_detail(&name, None, &capabilities, &one)
-                    .await?;
-                let listed = pages.into_iter().filter_map(|(_, page)| match page {
-                    MetadataFormat::Simple(page) => Some(OwnedArchive::deserialize(&page)),
-                    MetadataFormat::Flat(_) => None,
-                });
-                let versions = listed
-                    .flatten()
-                    .flat_map(|version| version.files.all(&name));
-                Ok(versions
-                    .filter_map(|(filename, file)| listed_file(&filename, &file))
-                    .collect())
+                let asked = Some(IndexMetadataRef::from(&metadata));
+                let pages = client.simple_detail(&name, asked, &capabilities, &one);
+                let error = match pages.await {
+                    Ok(pages) => return Ok(listed_files(pages, &name)),
+                    Err(error) => error,
+                };
+                if let Some(refusal) = refusal(&capabilities, &metadata.url, &index) {
+                    return Err(PageFailure::Refused(Box::new(refusal)));
+                }
+                Err(match error.kind() {
+                    ErrorKind::RemotePackageNotFound(_) => PageFailure::Unknown,
+                    ErrorKind::Offline(_) => PageFailure::Offline,
+                    _ => PageFailure::Other(explain(&error)),
+                })
             })
         });
-        let pages = pages
+        pages
             .await
-            .map_err(|error| PageFailure::Other(error.to_string()))?;
-        pages.map_err(|error: uv_client::Error| match error.kind() {
-            ErrorKind::RemotePackageNotFound(_) => PageFailure::Unknown,
-            ErrorKind::Offline(_) => PageFailure::Offline,
-            _ => PageFailure::Other(explain(&error)),
+            .map_err(|error| PageFailure::Other(error.to_string()))?
+    }
+
+    /// An index that wanted credentials while something was looked for, if there is one.
+    pub(crate) fn refused(&self, capabilities: &IndexCapabilities) -> Option<Refusal> {
+        self.indexes.iter().find_map(|index| {
+            let metadata = Self::metadata_of(index).ok()?;
+            refusal(capabilities, &metadata.url, &index.name)
         })
     }
+}
+
+fn refusal(capabilities: &IndexCapabilities, url: &IndexUrl, name: &str) -> Option<Refusal> {
+    let status = if capabilities.unauthorized(url) {
+        StatusCode::UNAUTHORIZED
+    } else if capabilities.forbidden(url) {
+        StatusCode::FORBIDDEN
+    } else {
+        return None;
+    };
+    let (name, url) = (name.to_owned(), shown(url));
+    Some(Refusal { name, url, status })
+}
+
+/// Tells the library about all indexes. Those that are asked for some packages only it knows as explicit ones.
+fn locations(
+    indexes: &PackageIndexes,
+    cache_dir: &Path,
+    undated: &BTreeSet<String>,
+) -> Result<IndexLocations, IndexUrlError> {
+    let mut all = Vec::new();
+    for index in indexes.iter() {
+        let url = IndexUrl::parse(index.url.url().as_str(), None)?;
+        let mut told = Index::from_extra_index_url(url);
+        told.explicit = index.scope != Scope::Any;
+        if undated.contains(&index.name) {
+            told.exclude_newer = Some(ExcludeNewerOverride::Disabled);
+        }
+        all.push(told);
+    }
+    match all.iter_mut().rfind(|told| !told.explicit) {
+        Some(last) => last.default = true,
+        None => {
+            // Without a default the library would take one of its own. This one is never there, so it knows nothing.
+            let nowhere = cache_dir.join("no-index");
+            let url = IndexUrl::parse(&nowhere.to_string_lossy(), None)?;
+            all.push(Index::from_index_url(url));
+        }
+    }
+    let links = indexes.find_links().iter();
+    let links = links.map(|links| Ok(Index::from_find_links(links_url(links)?)));
+    let links = links.collect::<Result<_, IndexUrlError>>()?;
+    Ok(IndexLocations::new(all, links, false))
+}
+
+fn links_url(links: &FindLinks) -> Result<IndexUrl, IndexUrlError> {
+    match links {
+        FindLinks::Page { url, .. } => IndexUrl::parse(url.url().as_str(), None),
+        FindLinks::Folder { path, .. } => IndexUrl::parse(&path.to_string_lossy(), None),
+    }
+}
+
+fn listed_files(pages: Vec<(&IndexUrl, MetadataFormat)>, name: &PackageName) -> Vec<ListedFile> {
+    let mut files = Vec::new();
+    for (_, page) in pages {
+        match page {
+            MetadataFormat::Simple(page) => {
+                let versions = OwnedArchive::deserialize(&page).into_iter();
+                let listed = versions.flat_map(|version| version.files.all(name));
+                files.extend(listed.filter_map(|(filename, file)| listed_file(&filename, &file)));
+            }
+            MetadataFormat::Flat(entries) => {
+                let entries = entries.into_iter().map(FlatIndexEntry::into_parts);
+                files.extend(
+                    entries.filter_map(|(filename, file, _)| listed_file(&filename, &file)),
+                );
+            }
+        }
+    }
+    files
 }
 
 fn listed_file(filename: &DistFilename, file: &File) -> Option<ListedFile> {

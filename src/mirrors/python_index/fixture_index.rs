@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use cognix_derivations::Sha256;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
-use crate::mirrors::pip_settings::{Origin, PackageIndexUrl, PackageIndexes};
+use crate::mirrors::package_indexes::PackageIndexes;
+use crate::mirrors::pip_settings::{Origin, PackageIndexUrl};
 
 /// How the index behaves.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub(crate) struct Manners {
     pub(crate) wrong_sizes: bool,
     /// Break off the first body of every range.
     pub(crate) breaks_off: bool,
+    /// Answer only who says this `USER:PASSWORD`.
+    pub(crate) credentials: Option<&'static str>,
 }
 
 impl Default for Manners {
@@ -37,6 +40,7 @@ impl Default for Manners {
             upload_times: true,
             wrong_sizes: false,
             breaks_off: false,
+            credentials: None,
         }
     }
 }
@@ -223,7 +227,11 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     /// Path to status, content type and body; before everything else.
     overrides: BTreeMap<String, (u16, &'static str, Vec<u8>)>,
+    /// Path to another address; before everything else.
+    redirects: BTreeMap<String, String>,
     requests: Vec<String>,
+    /// The paths of requests that came with credentials.
+    authorised: Vec<String>,
 }
 
 /// A running index. Its threads end with the process.
@@ -275,6 +283,23 @@ impl FixtureIndex {
             .insert(path.to_owned(), (status, content_type, body.to_vec()));
     }
 
+    /// Sends whoever asks for a path somewhere else.
+    pub(crate) fn redirect(&self, path: &str, to: &str) {
+        self.state()
+            .redirects
+            .insert(path.to_owned(), to.to_owned());
+    }
+
+    /// The paths of all requests so far that came with credentials.
+    pub(crate) fn authorised(&self) -> Vec<String> {
+        self.state().authorised.clone()
+    }
+
+    /// A page with links to all files.
+    pub(crate) fn links(&self) -> String {
+        format!("http://{}/links/", self.address)
+    }
+
     /// `METHOD PATH [RANGE]` of every request so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
@@ -310,6 +335,8 @@ struct Asked {
     method: String,
     path: String,
     range: Option<String>,
+    /// What stands behind `Authorization: Basic`.
+    credentials: Option<String>,
 }
 
 /// Answers the requests of one connection until it is closed.
@@ -323,6 +350,7 @@ fn serve(stream: TcpStream, manners: Manners, state: &Mutex<State>) {
             method,
             path,
             range,
+            ..
         } = &asked;
         let line = range.as_ref().map_or(format!("{method} {path}"), |range| {
             format!("{method} {path} {range}")
@@ -330,6 +358,9 @@ fn serve(stream: TcpStream, manners: Manners, state: &Mutex<State>) {
         let mut state = state.lock().expect("no thread panics while holding it");
         let is_first = !state.requests.contains(&line);
         state.requests.push(line);
+        if asked.credentials.is_some() {
+            state.authorised.push(path.clone());
+        }
         let (head, body) = answer(&state, manners, &asked);
         drop(state);
         let mut body = if asked.method == "HEAD" {
@@ -357,7 +388,7 @@ fn next_request(reader: &mut impl BufRead) -> Option<Asked> {
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, path) = (words.next()?, words.next()?);
-    let mut range = None;
+    let (mut range, mut credentials) = (None, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -367,17 +398,41 @@ fn next_request(reader: &mut impl BufRead) -> Option<Asked> {
                 method,
                 path,
                 range,
+                credentials,
             });
         }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("range")
-        {
-            range = Some(value.trim().to_owned());
+        let Some((name, value)) = header.split_once(':') else {
+            continue;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "range" => range = Some(value.trim().to_owned()),
+            "authorization" => {
+                credentials = value.trim().strip_prefix("Basic ").map(str::to_owned);
+            }
+            _ => {}
         }
     }
 }
 
 fn answer(state: &State, manners: Manners, asked: &Asked) -> (String, Vec<u8>) {
+    if let Some(to) = state.redirects.get(&asked.path) {
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+        return (head, Vec::new());
+    }
+    if let Some(expected) = manners.credentials {
+        let expected = data_encoding::BASE64.encode(expected.as_bytes());
+        if asked.credentials.as_ref() != Some(&expected) {
+            return whole(401, "text/plain", b"who are you?".to_vec(), false);
+        }
+    }
+    if asked.path == "/links/" {
+        let all: Vec<u8> = state
+            .releases
+            .values()
+            .flat_map(|listed| html_page(listed, manners))
+            .collect();
+        return whole(200, "text/html", all, false);
+    }
     if let Some((status, content_type, body)) = state.overrides.get(&asked.path) {
         return whole(*status, content_type, body.clone(), false);
     }
@@ -457,7 +512,7 @@ fn html_page(releases: &[Listed], manners: Manners) -> Vec<u8> {
     } in releases
     {
         let filename = release.filename();
-        let _ = write!(page, "<a href=\"../../files/{filename}");
+        let _ = write!(page, "<a href=\"/files/{filename}");
         if manners.digests {
             let _ = write!(page, "#sha256={sha256}");
         }

@@ -1,4 +1,4 @@
-//! Finds the files of locked wheels: `mirror://pypi/PROJECT/FILENAME` becomes addresses on this machine's indexes.
+//! Finds the files of locked wheels: `mirror://INDEX/PROJECT/FILENAME` becomes addresses on the index of that name.
 //!
 //! A lock holds no addresses, so every build asks the project's page (PEP 691 JSON or PEP 503 HTML) where its files
 //! are today. This goes through uv's own client and cache, not through a reader of our own: the page that `cognix lock`
@@ -6,7 +6,7 @@
 //! understood exactly as they were while resolving. Calls for one project share one request.
 //!
 //! What comes back are candidates and nothing more. Whoever fetches them checks size and digest against the lock, so
-//! asking every configured index is safe here, while the resolver must not mix indexes.
+//! asking every index that shares the name `pypi` is safe here, while the resolver must not mix indexes.
 
 mod connection;
 #[cfg(test)]
@@ -15,19 +15,19 @@ pub(crate) mod fixture_index;
 mod tests;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 use url::Url;
-use uv_configuration::IndexStrategy;
 use uv_normalize::PackageName;
 
 pub(crate) use connection::{Connection, Freshness, ListedFile, PageFailure};
 pub(crate) use words::{clean, explain};
 
-use super::pip_settings::PackageIndexes;
+use super::package_indexes::{FindLinks, PackageIndexes};
+use super::pip_settings::PackageIndexUrl;
 
 /// Why the files of a project cannot be found.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,16 @@ pub enum PythonIndexError {
     /// The name cannot be one of a Python project.
     #[error("{0:?} is not the name of a Python project")]
     Name(String),
+    /// The lock was made with an index that the model does not name any more.
+    #[error(
+        "the lock has a wheel of the package index {name}, which neither cognix.nix nor the requirement files name (known here: {known}); run `cognix lock`"
+    )]
+    UnknownIndex {
+        /// The index's name.
+        name: String,
+        /// The names that are known.
+        known: String,
+    },
     /// No configured index has heard of the project: a private package whose index is not configured here, or one
     /// that was deleted.
     #[error(
@@ -86,13 +96,14 @@ pub enum PythonIndexError {
     },
 }
 
-/// This machine's package indexes, asked lazily: nothing is opened before the first file is looked for.
+/// A model's package indexes, asked lazily: nothing is opened before the first file is looked for.
 pub struct PythonIndex {
     indexes: PackageIndexes,
     cache_dir: PathBuf,
     offline: bool,
     connection: OnceCell<Connection>,
-    pages: Mutex<BTreeMap<PackageName, Arc<OnceCell<Page>>>>,
+    /// By the index's name and the project's.
+    pages: Mutex<BTreeMap<(String, PackageName), Arc<OnceCell<Page>>>>,
 }
 
 /// The addresses of a project's files by file name, best index first.
@@ -110,34 +121,52 @@ impl PythonIndex {
         }
     }
 
-    /// The addresses from which a file of a project may be fetched, best first, never none.
+    /// The indexes that are asked.
+    pub fn indexes(&self) -> &PackageIndexes {
+        &self.indexes
+    }
+
+    /// The addresses from which a file of a project may be fetched, best first, never none. `index` is the name that
+    /// the lock knows the index by.
     ///
     /// An address on an index with credentials carries them, so it must not be printed as it is.
     pub async fn locate(
         &self,
+        index: &str,
         project: &str,
         filename: &str,
     ) -> Result<Vec<Url>, PythonIndexError> {
         let name: PackageName = project
             .parse()
             .map_err(|_| PythonIndexError::Name(project.to_owned()))?;
+        if !self.indexes.names().contains(index) {
+            return Err(PythonIndexError::UnknownIndex {
+                name: index.to_owned(),
+                known: self
+                    .indexes
+                    .names()
+                    .into_iter()
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            });
+        }
         let connection = self
             .connection
             .get_or_try_init(|| self.connect(Freshness::Cached))
             .await?;
         let page = {
             let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(pages.entry(name.clone()).or_default())
+            Arc::clone(pages.entry((index.to_owned(), name.clone())).or_default())
         };
         let page = page
-            .get_or_try_init(|| self.page(connection, &name))
+            .get_or_try_init(|| self.page(connection, index, &name))
             .await?;
         if let Some(found) = page.get(filename) {
             return Ok(found.clone());
         }
         // The cached page may be older than the lock, when the lock was made elsewhere a moment ago.
         let connection = self.connect(Freshness::Ask).await?;
-        let mut page = self.page(&connection, &name).await?;
+        let mut page = self.page(&connection, index, &name).await?;
         page.remove(filename).ok_or_else(|| PythonIndexError::Gone {
             filename: filename.to_owned(),
             indexes: self.indexes.to_string(),
@@ -145,44 +174,68 @@ impl PythonIndex {
     }
 
     async fn connect(&self, freshness: Freshness) -> Result<Connection, PythonIndexError> {
-        let strategy = IndexStrategy::UnsafeFirstMatch;
-        Connection::open(
-            &self.indexes,
-            &self.cache_dir,
-            self.offline,
-            strategy,
-            freshness,
-        )
-        .await
+        let undated = BTreeSet::new();
+        let Self {
+            indexes,
+            cache_dir,
+            offline,
+            ..
+        } = self;
+        Connection::open(indexes, cache_dir, *offline, freshness, &undated).await
     }
 
+    /// What all places of one name say about a project; a place that does not answer is no harm if another does.
     async fn page(
         &self,
         connection: &Connection,
+        index: &str,
         name: &PackageName,
     ) -> Result<Page, PythonIndexError> {
-        let project = name.to_string();
-        let files = connection
-            .files(name)
-            .await
-            .map_err(|failure| match failure {
-                PageFailure::Unknown => PythonIndexError::UnknownProject {
-                    project,
-                    indexes: self.indexes.to_string(),
-                },
-                PageFailure::Offline => PythonIndexError::Offline { project },
-                PageFailure::Other(reason) => PythonIndexError::Unreadable { project, reason },
-            })?;
         let mut page = Page::new();
+        let mut failure = None;
+        let mut add =
+            |answer: Result<Vec<ListedFile>, PageFailure>, place: &PackageIndexUrl| match answer {
+                Ok(files) => self.add(&mut page, files, place),
+                Err(PageFailure::Unknown) => {}
+                Err(error) => failure = Some(error),
+            };
+        for place in self.indexes.iter().filter(|place| place.name == index) {
+            add(connection.page(place, name).await, &place.url);
+        }
+        for links in self.indexes.find_links() {
+            if let FindLinks::Page { name: own, url } = links
+                && own == index
+            {
+                add(connection.linked(links, name).await, url);
+            }
+        }
+        let project = name.to_string();
+        match failure {
+            _ if !page.is_empty() => Ok(page),
+            None | Some(PageFailure::Unknown) => Err(PythonIndexError::UnknownProject {
+                project,
+                indexes: self.indexes.to_string(),
+            }),
+            Some(PageFailure::Offline) => Err(PythonIndexError::Offline { project }),
+            Some(PageFailure::Refused(refusal)) => Err(PythonIndexError::Unreadable {
+                project,
+                reason: refusal.to_string(),
+            }),
+            Some(PageFailure::Other(reason)) => {
+                Err(PythonIndexError::Unreadable { project, reason })
+            }
+        }
+    }
+
+    fn add(&self, page: &mut Page, files: Vec<ListedFile>, place: &PackageIndexUrl) {
         for ListedFile {
             filename, mut url, ..
         } in files
         {
-            self.indexes
-                .in_order()
-                .for_each(|index| index.authorise(&mut url));
+            // The index's own credentials before those of another one on the same host.
+            place.authorise(&mut url);
+            self.indexes.authorise(&mut url);
             page.entry(filename).or_default().push(url);
         }
-        Ok(page)
     }
 }

@@ -34,7 +34,8 @@ fn a_file_is_found_on_html_and_json_pages() {
         };
         let index = FixtureIndex::start(manners, &[Release::new("app", "1.0")]);
         let cache = tempfile::tempdir().expect("a temporary folder");
-        let found = block_on(open(&index, &cache).locate("App", FILE)).expect("the file is there");
+        let found =
+            block_on(open(&index, &cache).locate("pypi", "App", FILE)).expect("the file is there");
         let found: Vec<_> = found.iter().map(Url::as_str).collect();
         assert_eq!(found, [format!("http://{}/files/{FILE}", index.host())]);
     }
@@ -48,7 +49,9 @@ fn calls_for_one_project_share_one_request() {
     block_on(async {
         let python_index = open(&index, &cache);
         let files = releases.iter().map(Release::filename).collect::<Vec<_>>();
-        let calls = files.iter().map(|file| python_index.locate("app", file));
+        let calls = files
+            .iter()
+            .map(|file| python_index.locate("pypi", "app", file));
         let found = futures::future::try_join_all(calls)
             .await
             .expect("all are there");
@@ -56,7 +59,7 @@ fn calls_for_one_project_share_one_request() {
     });
     assert_eq!(pages(&index), 1);
     // Another process, a moment later: the page is still in the cache.
-    block_on(open(&index, &cache).locate("app", FILE)).expect("the file is there");
+    block_on(open(&index, &cache).locate("pypi", "app", FILE)).expect("the file is there");
     assert_eq!(pages(&index), 1);
 }
 
@@ -64,7 +67,8 @@ fn calls_for_one_project_share_one_request() {
 fn a_page_older_than_the_lock_is_asked_for_again() {
     let index = FixtureIndex::start(Manners::default(), &[Release::new("app", "0.9")]);
     let cache = tempfile::tempdir().expect("a temporary folder");
-    let first = block_on(open(&index, &cache).locate("app", FILE)).expect_err("not there yet");
+    let first =
+        block_on(open(&index, &cache).locate("pypi", "app", FILE)).expect_err("not there yet");
     assert!(matches!(&first, PythonIndexError::Gone { filename, .. } if filename == FILE));
     assert!(
         first
@@ -73,14 +77,14 @@ fn a_page_older_than_the_lock_is_asked_for_again() {
         "{first}"
     );
     index.add(Release::new("app", "1.0"));
-    block_on(open(&index, &cache).locate("app", FILE)).expect("there now");
+    block_on(open(&index, &cache).locate("pypi", "app", FILE)).expect("there now");
 }
 
 #[test]
 fn what_is_not_there_is_named() {
     let index = FixtureIndex::start(Manners::default(), &[]);
     let cache = tempfile::tempdir().expect("a temporary folder");
-    let unknown = block_on(open(&index, &cache).locate("nope", FILE)).expect_err("unknown");
+    let unknown = block_on(open(&index, &cache).locate("pypi", "nope", FILE)).expect_err("unknown");
     let start = format!(
         "the package index does not know nope (asked: {})",
         index.url()
@@ -88,17 +92,18 @@ fn what_is_not_there_is_named() {
     assert!(unknown.to_string().starts_with(&start), "{unknown}");
 
     let offline = PythonIndex::new(index.indexes(), cache.path().to_owned(), true);
-    let offline = block_on(offline.locate("app", FILE)).expect_err("offline");
+    let offline = block_on(offline.locate("pypi", "app", FILE)).expect_err("offline");
     assert!(
         matches!(offline, PythonIndexError::Offline { .. }),
         "{offline}"
     );
 
     index.answer("/simple/app/", 500, "text/plain", b"out of order");
-    let broken = block_on(open(&index, &cache).locate("app", FILE)).expect_err("out of order");
+    let broken =
+        block_on(open(&index, &cache).locate("pypi", "app", FILE)).expect_err("out of order");
     assert!(broken.to_string().contains("500"), "{broken}");
 
-    let name = block_on(open(&index, &cache).locate("../app", FILE)).expect_err("no name");
+    let name = block_on(open(&index, &cache).locate("pypi", "../app", FILE)).expect_err("no name");
     assert!(matches!(name, PythonIndexError::Name(_)), "{name}");
 }
 
@@ -114,10 +119,13 @@ fn trust_3_candidates_carry_credentials_for_their_origin_only() {
     let indexes = PackageIndexes::only(url, Origin::CommandLine);
     let python_index = PythonIndex::new(indexes, cache.path().to_owned(), false);
     block_on(async {
-        let here = python_index.locate("app", FILE).await.expect("listed");
+        let here = python_index
+            .locate("pypi", "app", FILE)
+            .await
+            .expect("listed");
         assert_eq!(here[0].password(), Some("hunter2"));
         let other = python_index
-            .locate("app", "app-2.0-py3-none-any.whl")
+            .locate("pypi", "app", "app-2.0-py3-none-any.whl")
             .await
             .expect("listed");
         assert_eq!(
@@ -125,7 +133,7 @@ fn trust_3_candidates_carry_credentials_for_their_origin_only() {
             "http://other.test/app-2.0-py3-none-any.whl"
         );
         let gone = python_index
-            .locate("app", "app-3.0-py3-none-any.whl")
+            .locate("pypi", "app", "app-3.0-py3-none-any.whl")
             .await
             .expect_err("gone");
         assert!(!format!("{gone} {gone:?}").contains("hunter2"), "{gone}");

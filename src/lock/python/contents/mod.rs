@@ -4,32 +4,38 @@
 //! one request for the last 64 KiB tells the size (from `Content-Range`) and mostly everything else. A file server
 //! without ranges sends the whole wheel, which is then read from an unnamed file, and its digest is checked on the way.
 //!
+//! A wheel whose digest nobody tells is read whole, so that it can be locked: at an address, on a page of links, or in
+//! the project.
+//!
 //! What was learnt is kept by the wheel's digest, so that locking again asks nothing twice.
 
 mod archive;
 mod remote;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use cognix_derivations::Sha256;
+use cognix_derivations::digest::Sha256Hasher;
 use futures::{StreamExt as _, TryStreamExt as _};
+use rawzip::FileReader;
 use serde::{Deserialize, Serialize};
 
-use super::solve::ChosenWheel;
+use super::chosen::{ChosenWheel, Place};
 use super::{PythonError, WheelContents};
-use crate::mirrors::python_index::Connection;
+use crate::mirrors::python_index::{Connection, explain};
 
 /// Wheels looked into at one time.
 const AT_ONCE: usize = 8;
 
 /// The folder below the cache, with the version of what is in it.
-const FOLDER: &str = "wheel-contents-2";
+const FOLDER: &str = "wheel-contents-3";
 
 /// What is known about a wheel without having it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contents {
+    pub(super) sha256: Sha256,
     pub(super) size: u64,
     pub(super) contents: WheelContents,
 }
@@ -58,11 +64,14 @@ async fn look_into_one(
     wheel: &ChosenWheel,
     folder: &Path,
 ) -> Result<Contents, PythonError> {
-    let contents = match remembered(folder, &wheel.sha256) {
+    let contents = match wheel.sha256.and_then(|sha256| remembered(folder, &sha256)) {
         Some(contents) => contents,
         None => {
-            let contents = remote::read(&connection.client, wheel, folder).await?;
-            remember(folder, &wheel.sha256, &contents)?;
+            let contents = match &wheel.place {
+                Place::Remote(url) => remote::read(&connection.client, wheel, url, folder).await?,
+                Place::Local(path) => local(wheel, path)?,
+            };
+            remember(folder, &contents)?;
             contents
         }
     };
@@ -78,14 +87,43 @@ async fn look_into_one(
     }
 }
 
+/// Reads a file of the project whole.
+fn local(wheel: &ChosenWheel, path: &Path) -> Result<Contents, PythonError> {
+    let io = |source| PythonError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let (mut hasher, mut size, mut buffer) = (Sha256Hasher::new(), 0, vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut buffer).map_err(io)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        size += read as u64;
+    }
+    let contents = archive::contents(FileReader::from(file), size);
+    let contents = contents.map_err(|error| PythonError::BadWheel {
+        filename: wheel.filename.clone(),
+        reason: explain(&error),
+    })?;
+    let sha256 = hasher.finish();
+    Ok(Contents {
+        sha256,
+        size,
+        contents,
+    })
+}
+
 /// What an earlier run learnt. Anything unreadable is learnt again.
 fn remembered(folder: &Path, sha256: &Sha256) -> Option<Contents> {
     let text = std::fs::read(folder.join(format!("{sha256}.json"))).ok()?;
     serde_json::from_slice(&text).ok()
 }
 
-fn remember(folder: &Path, sha256: &Sha256, contents: &Contents) -> Result<(), PythonError> {
-    let path = folder.join(format!("{sha256}.json"));
+fn remember(folder: &Path, contents: &Contents) -> Result<(), PythonError> {
+    let path = folder.join(format!("{}.json", contents.sha256));
     let text = serde_json::to_vec(contents).expect("strings and numbers are always JSON");
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use cognix_derivations::Sha256;
 use cognix_derivations::digest::Sha256Hasher;
 use futures::StreamExt as _;
 use rawzip::{FileReader, ReaderAt};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
+use url::Url;
 use uv_client::{Connectivity, RegistryClient};
 use uv_redacted::DisplaySafeUrl;
 
 use super::{Contents, archive};
 use crate::lock::python::PythonError;
-use crate::lock::python::solve::ChosenWheel;
+use crate::lock::python::chosen::ChosenWheel;
 use crate::mirrors::python_index::explain;
 
 /// The first request asks for this many bytes.
@@ -37,11 +39,15 @@ const ATTEMPTS: usize = 3;
 pub(super) async fn read(
     client: &RegistryClient,
     wheel: &ChosenWheel,
+    url: &Url,
     temporary: &Path,
 ) -> Result<Contents, PythonError> {
-    let source = Source { client, wheel };
+    let source = Source { client, wheel, url };
+    let Some(sha256) = wheel.sha256 else {
+        return source.read_whole(temporary).await;
+    };
     match source.tail().await? {
-        Some(parts) => source.read_parts(parts).await,
+        Some(parts) => source.read_parts(parts, sha256).await,
         None => source.read_whole(temporary).await,
     }
 }
@@ -50,6 +56,7 @@ pub(super) async fn read(
 struct Source<'a> {
     client: &'a RegistryClient,
     wheel: &'a ChosenWheel,
+    url: &'a Url,
 }
 
 /// Bytes from `start` on, of a file of `total` bytes.
@@ -86,13 +93,14 @@ impl Source<'_> {
         }))
     }
 
-    async fn read_parts(&self, mut parts: Parts) -> Result<Contents, PythonError> {
+    async fn read_parts(&self, mut parts: Parts, sha256: Sha256) -> Result<Contents, PythonError> {
         loop {
             parts.missed.set(None);
             let contents = archive::contents(&parts, parts.total);
             let Some((start, end)) = parts.missed.get().map(|at| parts.gap_around(at)) else {
                 let contents = contents.map_err(|error| self.bad(&explain(&error)))?;
                 return Ok(Contents {
+                    sha256,
                     size: parts.total,
                     contents,
                 });
@@ -134,16 +142,21 @@ impl Source<'_> {
             size += chunk.len() as u64;
             file.write_all(&chunk).map_err(io)?;
         }
-        let actual = hasher.finish();
-        if actual != self.wheel.sha256 {
-            let expected = self.wheel.sha256;
+        let sha256 = hasher.finish();
+        if let Some(expected) = self.wheel.sha256
+            && expected != sha256
+        {
             return Err(self.bad(&format!(
-                "its SHA-256 is {actual}, the index says {expected}"
+                "its SHA-256 is {sha256}, the index says {expected}"
             )));
         }
         let contents = archive::contents(FileReader::from(file), size)
             .map_err(|error| self.bad(&explain(&error)))?;
-        Ok(Contents { size, contents })
+        Ok(Contents {
+            sha256,
+            size,
+            contents,
+        })
     }
 
     /// Asks for a range of at most `limit` bytes.
@@ -182,7 +195,7 @@ impl Source<'_> {
     }
 
     async fn send(&self, range: Option<&str>) -> Result<Response, PythonError> {
-        let url = self.wheel.url.clone();
+        let url = self.url.clone();
         let client = self.client.uncached_client(DisplaySafeUrl::ref_cast(&url));
         let mut request = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(range) = range {

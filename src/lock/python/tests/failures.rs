@@ -139,7 +139,7 @@ fn idx_1_what_is_no_project_page_is_named() {
             401,
             "text/plain",
             "who are you",
-            "lack of valid authentication credentials (401 Unauthorized)",
+            "the package index pypi (INDEX) answered 401 Unauthorized; credentials for it can be set by UV_INDEX_PYPI_USERNAME",
         ),
         (403, "text/plain", "go away", "403 Forbidden"),
     ] {

@@ -1,17 +1,21 @@
 mod failures;
 mod looking;
+mod private;
+mod sources;
 
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::mirrors::pip_settings::{IndexChoice, Machine, Origin, PackageIndexUrl};
+use crate::mirrors::package_indexes::ModelIndexes;
+use crate::mirrors::pip_settings::{Machine, Origin, PackageIndexUrl};
 use crate::mirrors::python_index::fixture_index::{FixtureIndex, Manners, Ranges, Release};
 
 /// An index, a cache, and what is asked of them.
 struct Case {
     index: FixtureIndex,
     /// Kept, because dropping it removes the folder.
-    _cache: tempfile::TempDir,
+    cache: tempfile::TempDir,
+    project: tempfile::TempDir,
     request: PythonRequest,
 }
 
@@ -23,9 +27,14 @@ impl Case {
     fn with(manners: Manners, releases: &[Release], requirements: &[&str]) -> Self {
         let index = FixtureIndex::start(manners, releases);
         let cache = tempfile::tempdir().expect("a temporary folder");
+        let project = tempfile::tempdir().expect("a temporary folder");
         let request = PythonRequest {
             requirements: requirements.iter().map(ToString::to_string).collect(),
+            sdk: None,
             constraints: Vec::new(),
+            prerelease: false,
+            project: project.path().to_owned(),
+            architecture: Architecture::Amd64,
             python: (3, 11, 2),
             glibc: (2, 36),
             indexes: index.indexes(),
@@ -37,13 +46,41 @@ impl Case {
         };
         Self {
             index,
-            _cache: cache,
+            cache,
+            project,
             request,
         }
     }
 
     fn change(mut self, change: impl FnOnce(&mut PythonRequest)) -> Self {
         change(&mut self.request);
+        self
+    }
+
+    /// With what a model says about indexes; the machine's own is the case's.
+    fn model(self, model: ModelIndexes) -> Self {
+        self.machine(model, &|_| None)
+    }
+
+    /// The same on a machine with these variables.
+    fn machine(
+        mut self,
+        mut model: ModelIndexes,
+        variable: &dyn Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Self {
+        self.project.path().clone_into(&mut model.root);
+        let mirrors = BTreeMap::from([(INDEX_NAME.to_owned(), self.index.url())]);
+        let machine = Machine::new(variable, self.project.path());
+        let found = PackageIndexes::discover(&model, &mirrors, &machine);
+        self.request.indexes = found.expect("addresses");
+        self
+    }
+
+    /// Puts a release into the project.
+    fn file(self, path: &str, release: &Release) -> Self {
+        let path = self.project.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("below the project")).expect("a folder");
+        std::fs::write(path, release.bytes()).expect("a file");
         self
     }
 
@@ -363,16 +400,11 @@ fn idx_3_withdrawn_files_only_if_pinned_or_locked() {
 #[test]
 fn idx_3_the_first_index_that_knows_a_name_supplies_it() {
     let first = FixtureIndex::start(Manners::default(), &[Release::new("lib", "1.5")]);
-    let case = Case::new(&app_and_lib(), &["app"]);
-    let choice = IndexChoice {
-        command_line: Some(case.index.url()),
-        command_line_extra: vec![first.url()],
-        input: None,
+    let model = ModelIndexes {
+        extra_indexes: vec![first.url()],
+        ..ModelIndexes::default()
     };
-    let nothing = |_: &str| None;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let both = PackageIndexes::discover(&choice, &Machine::new(&nothing, folder.path()));
-    let case = case.change(|request| request.indexes = both.expect("two addresses"));
+    let case = Case::new(&app_and_lib(), &["app"]).model(model);
     assert_eq!(case.versions(), ["app 1.0", "lib 1.5"]);
     let case = case.change(|request| request.requirements = vec!["lib>=2".to_owned()]);
     let (message, _) = case.error();
