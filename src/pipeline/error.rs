@@ -176,7 +176,7 @@ impl PipelineError {
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
 
 /// Every way around an archive that is not to be had here.
-fn other_interpreter() -> String {
+pub fn other_interpreter() -> String {
     let pythons = Platform::debian_pythons().map(|python| format!("\"{python}\""));
     format!(
         "name a mirror of {STANDALONE} with --mirror {STANDALONE}=URL, with inputs.{STANDALONE}.url in cognix.nix or with \

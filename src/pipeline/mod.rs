@@ -34,7 +34,7 @@ use crate::mirrors::{Mirrors, ProjectSources};
 use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
 use crate::spec::{self, Settings};
 
-pub use error::PipelineError;
+pub use error::{PipelineError, other_interpreter};
 pub use record::{ImageLayer, ImageRecord, Plan, plan};
 pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
 

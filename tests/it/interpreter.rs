@@ -200,7 +200,12 @@ fn every_mirror_gives_the_same_lock() {
 fn an_archive_out_of_reach_is_named_with_the_ways_out() {
     let world = World::new();
     let project = project(&world, "model", "3.14", &url(&world));
-    succeed(world.cognix("store").arg("lock").arg(&project));
+    let locked = succeed(world.cognix("store").arg("lock").arg(&project));
+    let said = String::from_utf8_lossy(&locked.stderr);
+    assert!(
+        said.contains("warning: Python 3.14.") && said.contains("UV_PYTHON_INSTALL_MIRROR"),
+        "{said}"
+    );
     let lock: Value = serde_json::from_str(&lock_text(&project)).expect("JSON");
     let archive = &lock["platforms"]["linux/amd64"]["interpreter"]["standalone"];
     assert_eq!(archive["size"], Value::Null, "{archive}");
@@ -280,4 +285,134 @@ fn another_interpreter_than_the_pin_says() {
     let project = project(&world, "model", "3.12", &spec);
     let text = fail(world.cognix("store").arg("build").arg(&project), 100);
     assert!(text.contains("has no python/bin/python3.12"), "{text}");
+}
+
+/// A real interpreter from an archive: Debian's own, packed as python-build-standalone packs one.
+#[cfg(all(feature = "network-tests", feature = "container-tests"))]
+mod real {
+    use std::fs::File;
+    use std::process::Command;
+
+    use super::*;
+    use crate::hello::hello;
+    use crate::world::COGNIX;
+
+    /// The packages whose files make an interpreter.
+    const PACKAGES: [&str; 3] = [
+        "-python3.11-minimal-",
+        "-libpython3.11-minimal-",
+        "-libpython3.11-stdlib-",
+    ];
+
+    /// Packs what the example's store holds of Debian's Python.
+    fn pack(file: &Path) {
+        let encoder = flate2::write::GzEncoder::new(
+            File::create(file).expect("writable"),
+            flate2::Compression::fast(),
+        );
+        let mut archive = tar::Builder::new(encoder);
+        archive.follow_symlinks(false);
+        let store = hello().folder.join("store/nix/store");
+        let entries = std::fs::read_dir(store).expect("a store");
+        let mut places: Vec<_> = entries
+            .map(|entry| entry.expect("readable").path())
+            .collect();
+        places.sort();
+        let mut packed = 0;
+        for place in places {
+            let name = place.file_name().unwrap_or_default().to_string_lossy();
+            if !PACKAGES.iter().any(|package| name.contains(package)) {
+                continue;
+            }
+            for (from, to) in [
+                ("usr/bin/python3.11", "python/bin/python3.11"),
+                ("usr/lib/python3.11", "python/lib/python3.11"),
+            ] {
+                let from = place.join(from);
+                if from.is_dir() {
+                    pack_folder(&mut archive, &from, to);
+                } else if from.is_file() {
+                    archive.append_path_with_name(&from, to).expect("packed");
+                    packed += 1;
+                }
+            }
+        }
+        assert_eq!(packed, 1, "one program");
+        let encoder = archive.into_inner().expect("written");
+        encoder.finish().expect("written");
+    }
+
+    /// Files and links without their folders, as three packages share those.
+    fn pack_folder(archive: &mut tar::Builder<impl Write>, from: &Path, to: &str) {
+        crate::unlayered::walk(from, &mut |path, metadata, _| {
+            if !metadata.is_dir() {
+                let name = format!("{to}/{path}");
+                archive
+                    .append_path_with_name(from.join(path), name)
+                    .expect("packed");
+            }
+        });
+    }
+
+    #[test]
+    fn a_real_interpreter_runs_from_its_archive() {
+        let hello = hello();
+        let project = hello.folder.join("standalone");
+        let mirror = hello.folder.join("interpreters");
+        for folder in [&project, &mirror] {
+            std::fs::create_dir_all(folder).expect("writable");
+        }
+        pack(&mirror.join("python.tar.gz"));
+        let sha256 = Sha256::of(&std::fs::read(mirror.join("python.tar.gz")).expect("packed"));
+        for name in ["requirements.txt", "predict.py", ".dockerignore"] {
+            std::fs::copy(hello.project.join(name), project.join(name)).expect("readable");
+        }
+        write(
+            &project.join("cog.yaml"),
+            "build:\n  python_version: \"3.11\"\n  python_requirements: requirements.txt\n  \
+             system_packages: [libssl3, libexpat1, libffi8]\nrun: predict.py:Predictor\n",
+        );
+        write(
+            &project.join("cognix.nix"),
+            format!(
+                "{{ inputs.python-build-standalone = {{ url = \"file://{}\"; archives = [ {{ platform = \"linux/amd64\"; \
+                 version = \"3.11.2\"; path = \"python.tar.gz\"; sha256 = \"{sha256}\"; }} ]; }}; }}\n",
+                mirror.display()
+            ),
+        );
+        let cognix = || {
+            let mut command = Command::new(COGNIX);
+            command.arg("--store").arg(hello.folder.join("store"));
+            command
+        };
+        succeed(cognix().arg("build").arg(&project));
+        assert!(
+            !lock_text(&project).contains("python3.11"),
+            "no package of Debian's"
+        );
+        let script = "import ctypes, sys, ssl, numpy; print(sys.prefix, sys.base_prefix, numpy.ones(3).sum(), \
+                      len(ssl.create_default_context().get_ca_certs()) > 100)";
+        let output = succeed(
+            cognix()
+                .args(["exec", "--locked", "--project"])
+                .arg(&project)
+                .args(["--", "python", "-c", script]),
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "/venv /opt/python 3.0 True\n"
+        );
+        let output = succeed(
+            cognix()
+                .args(["exec", "--locked", "--project"])
+                .arg(&project)
+                .args([
+                    "--",
+                    "/usr/local/bin/python3",
+                    "-c",
+                    "import sys; print(sys.prefix)",
+                ]),
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "/opt/python\n");
+    }
 }
