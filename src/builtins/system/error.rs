@@ -82,6 +82,14 @@ pub enum SystemError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// The C library is for a machine that no image is made for.
+    #[error("package {package} is for {found:?}, expected amd64 or arm64")]
+    Architecture {
+        /// The package.
+        package: &'static str,
+        /// Its architecture.
+        found: String,
+    },
     /// A generated path is none; only a package with very odd names can cause it.
     #[error("a generated path is refused")]
     Generated(#[from] InvalidImagePath),

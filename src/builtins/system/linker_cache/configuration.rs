@@ -1,26 +1,27 @@
 //! Which directories the loader searches: `/etc/ld.so.conf` with what it includes, then those built into Debian's glibc.
 
-use crate::builtins::system::{
-    SystemError,
-    root::{Node, Root},
-    shell,
+use crate::{
+    builtins::system::{
+        SystemError,
+        root::{Node, Root},
+        shell,
+    },
+    lock::Architecture,
 };
 
-/// Built in, in this order.
-const BUILT_IN: [&str; 4] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib",
-    "/usr/lib",
-];
 /// Files that include each other go no deeper.
 const DEPTH_MAX: usize = 10;
 
 /// Every directory in order, as it was written, repetitions included.
-pub(super) fn search_paths(root: &Root<'_>) -> Result<Vec<String>, SystemError> {
+pub(super) fn search_paths(
+    root: &Root<'_>,
+    architecture: Architecture,
+) -> Result<Vec<String>, SystemError> {
     let mut paths = Vec::new();
     read(root, "/etc/ld.so.conf", &mut paths, 0)?;
-    paths.extend(BUILT_IN.map(str::to_owned));
+    let triplet = architecture.triplet();
+    paths.extend([format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")]);
+    paths.extend(["/lib", "/usr/lib"].map(str::to_owned));
     Ok(paths)
 }
 

@@ -9,13 +9,16 @@ use object::{
     read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader},
 };
 
-use crate::builtins::system::root::ReadSeek;
+use crate::{builtins::system::root::ReadSeek, lock::Architecture};
 
 /// Of unknown kind, and for the sixth version of the C library.
 const PLAIN_ELF: u32 = 1;
 const LIBC6: u32 = 3;
 const X86_64: u32 = 0x0300;
 const X32: u32 = 0x0800;
+const ARM_HARD_FLOAT: u32 = 0x0900;
+const AARCH64: u32 = 0x0a00;
+const ARM_SOFT_FLOAT: u32 = 0x0b00;
 /// A dynamic section or a note of more bytes is no library's.
 const SEGMENT_MAX: u64 = 1 << 20;
 
@@ -29,20 +32,66 @@ pub(super) struct SharedObject {
     pub(super) isa_level: u32,
 }
 
-/// Reads a library's headers; none when it is none.
-pub(super) fn read(file: &mut dyn ReadSeek) -> Option<SharedObject> {
+/// Reads a library's headers as the ldconfig of an architecture does; none when it is none.
+pub(super) fn read(file: &mut dyn ReadSeek, architecture: Architecture) -> Option<SharedObject> {
     let cache = ReadCache::new(file);
     let data = &cache;
     // The fifth byte tells the width, after four that tell that it is ELF.
     let identity: &[u8] = data.read_bytes_at(0, 5).ok()?;
     match identity {
-        b"\x7fELF\x01" => inspect(FileHeader32::<Endianness>::parse(data).ok()?, data),
-        b"\x7fELF\x02" => inspect(FileHeader64::<Endianness>::parse(data).ok()?, data),
+        b"\x7fELF\x01" => inspect(
+            FileHeader32::<Endianness>::parse(data).ok()?,
+            data,
+            architecture,
+        ),
+        b"\x7fELF\x02" => inspect(
+            FileHeader64::<Endianness>::parse(data).ok()?,
+            data,
+            architecture,
+        ),
         _ => None,
     }
 }
 
-fn inspect<'data, H, R>(header: &H, data: R) -> Option<SharedObject>
+/// What a library is by its header alone; none for a machine that the architecture's ldconfig passes over.
+fn kind<H: FileHeader<Endian = Endianness>>(
+    header: &H,
+    endian: Endianness,
+    architecture: Architecture,
+) -> Option<Kind> {
+    let (machine, wide) = (header.e_machine(endian), header.is_class_64());
+    match architecture {
+        Architecture::Amd64 => match (machine, wide) {
+            (elf::EM_X86_64, true) => Some(Kind::Known(LIBC6 | X86_64)),
+            (elf::EM_X86_64, false) => Some(Kind::Known(LIBC6 | X32)),
+            (elf::EM_386, false) => Some(Kind::ByNeeds),
+            _ => None,
+        },
+        // This one does not look at the machine, only at the width.
+        Architecture::Arm64 if wide => Some(Kind::Known(LIBC6 | AARCH64)),
+        Architecture::Arm64 => {
+            let flags = header.e_flags(endian).0;
+            Some(if flags & elf::EF_ARM_EABIMASK != elf::EF_ARM_EABI_VER5.0 {
+                Kind::ByNeeds
+            } else if flags & elf::EF_ARM_ABI_FLOAT_HARD != 0 {
+                Kind::Known(LIBC6 | ARM_HARD_FLOAT)
+            } else if flags & elf::EF_ARM_ABI_FLOAT_SOFT != 0 {
+                Kind::Known(LIBC6 | ARM_SOFT_FLOAT)
+            } else {
+                Kind::Known(LIBC6)
+            })
+        }
+    }
+}
+
+enum Kind {
+    /// The flags that the cache holds.
+    Known(u32),
+    /// What it needs tells which C library it is for.
+    ByNeeds,
+}
+
+fn inspect<'data, H, R>(header: &H, data: R, architecture: Architecture) -> Option<SharedObject>
 where
     H: FileHeader<Endian = Endianness>,
     R: ReadRef<'data>,
@@ -53,12 +102,7 @@ where
     if header.e_type(endian) != elf::ET_DYN {
         return None;
     }
-    let known_flags = match (header.e_machine(endian), header.is_class_64()) {
-        (elf::EM_X86_64, true) => Some(LIBC6 | X86_64),
-        (elf::EM_X86_64, false) => Some(LIBC6 | X32),
-        (elf::EM_386, false) => None,
-        _ => return None,
-    };
+    let kind = kind(header, endian, architecture)?;
     let segments = header.program_headers(endian, data).ok()?;
     let small = |segment: &&H::ProgramHeader| segment.p_filesz(endian).into() <= SEGMENT_MAX;
     let is_dynamic = |segment: &&H::ProgramHeader| segment.p_type(endian) == elf::PT_DYNAMIC;
@@ -94,12 +138,17 @@ where
             .filter_map(text)
             .any(|name| matches!(name, b"libc.so.6" | b"libm.so.6"))
     };
-    let flags = known_flags.unwrap_or_else(|| if needs_libc() { LIBC6 } else { PLAIN_ELF });
+    let flags = match kind {
+        Kind::Known(flags) => flags,
+        Kind::ByNeeds if needs_libc() => LIBC6,
+        Kind::ByNeeds => PLAIN_ELF,
+    };
     let properties = segments
         .iter()
         .filter(|segment| segment.p_type(endian) == elf::PT_GNU_PROPERTY)
         .filter(small);
     let isa_level = properties
+        .filter(|_| architecture == Architecture::Amd64)
         .filter_map(|segment| isa_level(segment, endian, data))
         .last()
         .unwrap_or(0);
@@ -156,7 +205,7 @@ mod tests {
     const LIBRARY: &[u8] = include_bytes!("../tests/golden/libraries/libalpha-v3.so");
 
     fn read_bytes(bytes: &[u8]) -> Option<SharedObject> {
-        read(&mut Cursor::new(bytes))
+        read(&mut Cursor::new(bytes), Architecture::Amd64)
     }
 
     #[test]
@@ -170,6 +219,18 @@ mod tests {
         let narrow = read_bytes(include_bytes!("../tests/golden/libraries/libbeta32.so"))
             .expect("a library");
         assert_eq!(narrow.flags, PLAIN_ELF);
+    }
+
+    #[test]
+    fn an_image_for_arm_has_other_flags() {
+        let library = include_bytes!("../tests/golden/libraries/libgamma-aarch64.so.1.2");
+        let flags = |architecture| {
+            let object = read(&mut Cursor::new(library), architecture);
+            object.map(|object| (object.soname, object.flags, object.isa_level))
+        };
+        let expected = (Some("libgamma.so.1".to_owned()), 0x0a03, 0);
+        assert_eq!(flags(Architecture::Arm64), Some(expected));
+        assert_eq!(flags(Architecture::Amd64), None);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The loader finds libraries in the standard directories without a cache; Python's `ctypes.util.find_library` and
 //! everything behind `ldconfig -p` does not. The cache is the one that the image's own `ldconfig -r ROOT` would write, to
-//! the byte: same directories in the same order, same choice between files of one soname, same table of strings.
+//! the byte: same directories in the same order, same choice between files of one soname, same table of strings. For
+//! arm64 that is what arm64's own ldconfig would write; no program is run for either.
 //! Left out is what only glibc before 2.37 had, libraries in folders named after processors outside of `glibc-hwcaps`.
 
 mod cache;
@@ -19,7 +20,7 @@ use super::{
     SystemError,
     root::{Node, Owner, Root},
 };
-use crate::layers::path::ImagePath;
+use crate::{layers::path::ImagePath, lock::Architecture};
 
 const RULE: &str = "ldconfig";
 const HWCAPS: &str = "glibc-hwcaps";
@@ -45,11 +46,11 @@ struct Choice {
 
 /// Adds the links and the cache.
 pub(super) fn apply(root: &mut Root<'_>, cancelled: &dyn Fn() -> bool) -> Result<(), SystemError> {
-    let Some(generator) = generator(root)? else {
+    let Some(library) = c_library(root)? else {
         return Ok(());
     };
-    let directories = directories(root)?;
-    let mut cache = Cache::new(generator);
+    let directories = directories(root, library.architecture)?;
+    let mut cache = Cache::new(library.generator);
     for directory in &directories {
         if let Some(hwcaps) = &directory.hwcaps {
             cache.add_hwcaps(hwcaps);
@@ -59,7 +60,7 @@ pub(super) fn apply(root: &mut Root<'_>, cancelled: &dyn Fn() -> bool) -> Result
         if cancelled() {
             return Err(SystemError::Cancelled);
         }
-        for (soname, choice) in search(root, directory)? {
+        for (soname, choice) in search(root, directory, library.architecture)? {
             let file = match &directory.hwcaps {
                 Some(_) => choice.name,
                 None => {
@@ -85,30 +86,46 @@ pub(super) fn apply(root: &mut Root<'_>, cancelled: &dyn Fn() -> bool) -> Result
     }
 }
 
-/// What the image's own ldconfig calls itself, which it writes into the cache. Debian builds it with its package's
-/// version, so the version of the C library tells it.
-fn generator(root: &Root<'_>) -> Result<Option<String>, SystemError> {
-    let Some(package) = root.package("libc6") else {
+/// What the C library of the image says about the image.
+struct CLibrary {
+    architecture: Architecture,
+    /// What the image's own ldconfig calls itself, which it writes into the cache. Debian builds it with its package's
+    /// version, so the version of the C library tells it.
+    generator: String,
+}
+
+fn c_library(root: &Root<'_>) -> Result<Option<CLibrary>, SystemError> {
+    const PACKAGE: &str = "libc6";
+    let Some(package) = root.package(PACKAGE) else {
         return Ok(None);
     };
     let control = root.control(package, "control")?.unwrap_or_default();
     let control = String::from_utf8_lossy(&control);
-    let version = control
-        .lines()
-        .find_map(|line| line.strip_prefix("Version:"))
-        .map(str::trim);
-    Ok(version.map(|version| {
-        let upstream = version
-            .split_once('-')
-            .map_or(version, |(upstream, _)| upstream);
-        format!("ldconfig (Debian GLIBC {version}) stable release version {upstream}")
+    let field = |name: &str| {
+        let values = control.lines().filter_map(|line| line.strip_prefix(name));
+        values.map(str::trim).next().unwrap_or_default()
+    };
+    let (version, found) = (field("Version:"), field("Architecture:"));
+    let mut known = Architecture::ALL.into_iter();
+    let architecture = known
+        .find(|architecture| architecture.debian() == found)
+        .ok_or_else(|| SystemError::Architecture {
+            package: PACKAGE,
+            found: found.to_owned(),
+        })?;
+    let upstream = version
+        .split_once('-')
+        .map_or(version, |(upstream, _)| upstream);
+    Ok(Some(CLibrary {
+        architecture,
+        generator: format!("ldconfig (Debian GLIBC {version}) stable release version {upstream}"),
     }))
 }
 
 /// Every directory once, by where it is: the first name it is called by is the one that counts.
-fn directories(root: &Root<'_>) -> Result<Vec<Directory>, SystemError> {
+fn directories(root: &Root<'_>, architecture: Architecture) -> Result<Vec<Directory>, SystemError> {
     let mut directories: Vec<Directory> = Vec::new();
-    for path in configuration::search_paths(root)? {
+    for path in configuration::search_paths(root, architecture)? {
         let Some(place) = root
             .canonical(&path, true)
             .filter(|place| root.is_directory(place.as_str()))
@@ -159,7 +176,11 @@ fn levels(root: &Root<'_>, path: &str, place: &ImagePath) -> Vec<Directory> {
 }
 
 /// The libraries of a directory by soname. A file is preferred to a link, and the greater name to the smaller.
-fn search(root: &Root<'_>, directory: &Directory) -> Result<BTreeMap<String, Choice>, SystemError> {
+fn search(
+    root: &Root<'_>,
+    directory: &Directory,
+    architecture: Architecture,
+) -> Result<BTreeMap<String, Choice>, SystemError> {
     let mut choices: BTreeMap<String, Choice> = BTreeMap::new();
     for (name, node) in root.children(&directory.place) {
         if *node == Node::Directory || !looks_like_library(name) {
@@ -172,7 +193,7 @@ fn search(root: &Root<'_>, directory: &Directory) -> Result<BTreeMap<String, Cho
         else {
             continue;
         };
-        let Some(object) = elf::read(&mut *root.open(&file)?) else {
+        let Some(object) = elf::read(&mut *root.open(&file)?, architecture) else {
             continue;
         };
         let soname = object.soname.clone().unwrap_or_else(|| name.to_owned());

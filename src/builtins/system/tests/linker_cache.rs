@@ -86,11 +86,70 @@ fn links_by_soname_are_made_where_none_are() {
     assert!(!configured.has(&format!("{LIB}/glibc-hwcaps")));
 }
 
+/// The root that `golden/make.sh` lays out for arm64.
+fn golden_arm_system() -> System {
+    const LIB: &str = "usr/lib/aarch64-linux-gnu";
+    let gamma: &[u8] = library!("libgamma-aarch64.so.1.2");
+    System::new()
+        .package("libc6")
+        .control(
+            "control",
+            "Package: libc6\nVersion: 2.36-9+deb12u14\nArchitecture: arm64\n",
+        )
+        .file(
+            "etc/ld.so.conf",
+            "include /etc/ld.so.conf.d/*.conf\n",
+        )
+        .file(
+            "etc/ld.so.conf.d/aarch64-linux-gnu.conf",
+            "/usr/local/lib/aarch64-linux-gnu\n/lib/aarch64-linux-gnu\n/usr/lib/aarch64-linux-gnu\n",
+        )
+        .package("libgamma")
+        .file(&format!("{LIB}/libgamma.so.1.2"), gamma)
+        .file(&format!("{LIB}/libgamma.so.1.10"), gamma)
+        .file(&format!("{LIB}/glibc-hwcaps/atomics/libgamma.so.1"), gamma)
+        .link(&format!("{LIB}/libgamma.so"), "libgamma.so.1.10")
+        .file("usr/lib/libdelta.so.3", library!("libdelta-armhf.so.3"))
+        .file("usr/lib/libepsilon.so", library!("libplain-aarch64.so"))
+        .package("foreign")
+        .file(&format!("{LIB}/libalpha.so.1"), library!("libalpha.so.1.9"))
+}
+
+#[test]
+fn the_cache_for_arm_is_the_one_that_its_ldconfig_writes() {
+    let system = golden_arm_system();
+    let configured = system.configured();
+    assert_eq!(
+        configured.read("etc/ld.so.cache"),
+        include_bytes!("golden/ld.so.cache.arm64")
+    );
+    assert_eq!(
+        configured.link("usr/lib/aarch64-linux-gnu/libgamma.so.1"),
+        "libgamma.so.1.10"
+    );
+}
+
+#[test]
+fn a_c_library_for_another_machine_is_refused() {
+    let system = System::new().package("libc6").control(
+        "control",
+        "Package: libc6\nVersion: 2.36-9\nArchitecture: riscv64\n",
+    );
+    let error = system.configure().err().expect("no image is for it");
+    assert_eq!(
+        error.to_string(),
+        "package libc6 is for \"riscv64\", expected amd64 or arm64"
+    );
+}
+
 #[test]
 fn the_cache_sees_the_links_of_alternatives() {
     let system = System::new()
         .package("libc6")
-        .control("control", "Package: libc6\nVersion: 2.41-12+deb13u4\n")
+        .control(
+            "control",
+            "Package: libc6\nVersion: 2.41-12+deb13u4\nArchitecture: amd64\n",
+        )
         .package("libblas3")
         .file(
             &format!("{LIB}/blas/libalpha.so.1"),
@@ -136,6 +195,9 @@ fn all_1_broken_libraries_are_passed_over() {
 fn with_library(contents: &[u8]) -> System {
     System::new()
         .package("libc6")
-        .control("control", "Package: libc6\nVersion: 2.36-9\n")
+        .control(
+            "control",
+            "Package: libc6\nVersion: 2.36-9\nArchitecture: amd64\n",
+        )
         .file(&format!("{LIB}/libx.so.1"), contents)
 }
