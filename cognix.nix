@@ -15,8 +15,11 @@
   inputs = {
     pypi.type = "pypi";
 
-    # An archive that is not signed with Debian's own keys names its keys: `keys = [ ./archive-key.gpg ];`.
-    # Of these suites an image uses those of one release: bookworm for Python 3.11, trixie for every other.
+    # An archive that is not signed with Debian's own keys names its keys: `keys = [ ./archive-key.gpg ];`. Those keys, and
+    # no others, may then sign for it. Of all suites an image uses those of its release (bookworm for Python 3.11, trixie
+    # for the others) and those whose names say no release. Components are read per input; `non-free` and `contrib` are
+    # Debian's other ones. An archive of the past is pinned by the hash of its release files, which then may have expired:
+    # `releases.bookworm = "SHA-256 of dists/bookworm/InRelease";`.
     debian = {
       type = "debian";
       suites = [ "bookworm" "bookworm-updates" "trixie" "trixie-updates" ];
@@ -41,14 +44,16 @@
 
   # Debian packages below every model, apart from the interpreter.
   base = {
-    # Everything that Debian marks `Essential: yes`: a shell and the usual tools.
-    essential = true;
+    # How much of a Debian system is there: "essential" is everything that Debian marks `Essential: yes`, a shell and the
+    # usual tools among them; "shell" is `sh`, `ls`, `grep`, `sed`, `tar` and their like, without a package manager;
+    # "minimal" has no shell, only what the interpreter, TLS, time zones and names need.
+    tier = "essential";
     # `mawk` and `usr-is-merged` settle alternatives that essential packages leave open; wheels expect the libraries.
     packages = [
       "ca-certificates" "mawk" "netbase" "tini" "tzdata" "usr-is-merged"
       "libgcc-s1" "libgomp1" "libstdc++6" "zlib1g"
     ];
-    # Whether packages that are only recommended come along.
+    # Whether packages that are only recommended come along, as with `apt-get --install-recommends`.
     recommends = false;
   };
 

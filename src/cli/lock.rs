@@ -207,9 +207,6 @@ fn resolve(
         wheels(lock),
         size(lock.download_size()),
     ));
-    if !offline {
-        warn_of_archives(printer, lock);
-    }
     Ok(resolved)
 }
 
@@ -308,24 +305,6 @@ fn check(project: &OpenProject, printer: Printer) -> Result<u8, Failure> {
         true => 0,
         false => ErrorKind::Configuration.exit_code(),
     })
-}
-
-/// An interpreter that nobody could be asked about is most likely out of a build's reach too.
-fn warn_of_archives(printer: Printer, lock: &Lock) {
-    let platforms = lock.platforms.values();
-    let archives = platforms.filter_map(|platform| platform.interpreter.archive());
-    let unseen: BTreeSet<_> = archives
-        .filter(|archive| archive.size.is_none())
-        .map(|archive| (&archive.version, archive.url()))
-        .collect();
-    for (version, url) in &unseen {
-        printer.note(format!(
-            "warning: Python {version} is {url}, which could not be asked for its size and may be out of reach"
-        ));
-    }
-    if !unseen.is_empty() {
-        printer.note(format!("  hint: {}", crate::pipeline::other_interpreter()));
-    }
 }
 
 /// How many Debian packages there are, those of every platform counted.

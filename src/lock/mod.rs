@@ -289,6 +289,9 @@ pub struct InputPin {
     /// The place in the order in which Python indexes are asked, from 1 on; the machine's own are asked last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rank: Option<usize>,
+    /// Hashes that the release files of suites must have, for Debian archives of the past.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub releases: BTreeMap<String, Sha256>,
     /// Suites to read, for Debian archives, in order of preference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,

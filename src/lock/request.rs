@@ -6,6 +6,7 @@ use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 
 use super::{Architecture, InputPin, InputPins, LayerRecipes, PinnedArchive};
+use crate::spec::BaseTier;
 
 /// The question whose answer is a lock.
 ///
@@ -22,8 +23,6 @@ pub struct LockRequest {
     pub conflicts: BTreeMap<String, String>,
     /// Versions that must hold where a package is chosen anyway, a line each, in the order of the files.
     pub constraints: Vec<String>,
-    /// Whether everything that Debian marks as essential is there.
-    pub essential: bool,
     /// Where the model's requirement files look for packages.
     #[serde(rename = "indexOptions")]
     pub index_options: IndexOptions,
@@ -35,7 +34,7 @@ pub struct LockRequest {
     pub python: String,
     /// How layers are made.
     pub recipes: LayerRecipes,
-    /// Whether packages that the model's Debian packages recommend come along.
+    /// Whether Debian packages that are only recommended come along, as with `apt-get --install-recommends`.
     pub recommends: bool,
     /// The model's Python requirements, a line each, in the order of the file.
     pub requirements: Vec<String>,
@@ -44,6 +43,8 @@ pub struct LockRequest {
     /// The model's Debian packages, sorted.
     #[serde(rename = "systemPackages")]
     pub system_packages: Vec<String>,
+    /// How much of a Debian system lies below the model.
+    pub tier: BaseTier,
     /// Digests of wheels whose files may differ from what their RECORD says, sorted.
     pub waivers: Vec<Sha256>,
 }
@@ -107,13 +108,7 @@ impl LockRequest {
             inputs.filter(|(_, pin)| pin.kind == "debian").collect()
         };
         let lists = |request: &Self| (request.base.clone(), request.system_packages.clone());
-        let values = |request: &Self| {
-            (
-                request.essential,
-                request.recommends,
-                request.python.clone(),
-            )
-        };
+        let values = |request: &Self| (request.tier, request.recommends, request.python.clone());
         lists(self) == lists(other)
             && values(self) == values(other)
             && debian(self) == debian(other)
@@ -172,11 +167,7 @@ impl LockRequest {
 
     fn value_changes(&self, now: &Self, changes: &mut Vec<Change>) {
         let values = [
-            (
-                "base.essential",
-                self.essential.to_string(),
-                now.essential.to_string(),
-            ),
+            ("base.tier", self.tier.to_string(), now.tier.to_string()),
             (
                 "base.recommends",
                 self.recommends.to_string(),
@@ -227,10 +218,12 @@ impl LockRequest {
                 ("place in the order", &ranks.0, &ranks.1),
             ];
             let archives = (archives(old), archives(new));
+            let releases = (releases(old), releases(new));
             // The suites follow from Python, and so do archives, and its change was told.
             if self.python == now.python {
                 values.push(("suites", &old.suites, &new.suites));
                 values.push(("archives", &archives.0, &archives.1));
+                values.push(("releases", &releases.0, &releases.1));
             }
             for (what, from, to) in values {
                 if from != to {
@@ -240,6 +233,13 @@ impl LockRequest {
             }
         }
     }
+}
+
+fn releases(pin: &InputPin) -> Vec<String> {
+    let releases = pin.releases.iter();
+    releases
+        .map(|(suite, sha256)| format!("{suite} {sha256}"))
+        .collect()
 }
 
 impl IndexOptions {

@@ -9,7 +9,7 @@ use cognix_store::CancellationToken;
 
 use super::debian::{
     self, DebianContext, DebianError, DebianRequest, HttpArchive, IndexCache, Request, SuiteSource,
-    TrustedKeys,
+    Tier, TrustedKeys,
 };
 use super::exchange::{ExchangeError, Import, Imported, Pins};
 use super::layers::{self, BudgetTooSmall, UnknownRule};
@@ -31,8 +31,8 @@ pub struct ResolveContext<'a> {
     pub platforms: Vec<Platform>,
     /// Python packages uploaded later are left out.
     pub cutoff: Cutoff,
-    /// Keys that a Debian archive of the model's own may be signed with, beside Debian's.
-    pub keys: Vec<Vec<u8>>,
+    /// Key rings of the Debian archives that are signed with keys of their own, by input.
+    pub keys: BTreeMap<String, Vec<Vec<u8>>>,
     /// A lock whose choices are kept where they still fit.
     pub previous: Option<Lock>,
     /// Packages of that lock whose choices are not kept.
@@ -309,43 +309,45 @@ async fn resolve_debian(
     architecture: Architecture,
     context: &ResolveContext<'_>,
 ) -> Result<debian::DebianLock, ResolveError> {
-    let named = request
-        .base
-        .iter()
-        .chain(interpreter)
-        .chain(&request.system_packages)
-        .cloned()
-        .collect::<Vec<_>>();
+    let tier = Tier::of(request.tier);
+    let below = tier.packages.iter().copied();
+    let named = below
+        .chain(request.base.iter().map(String::as_str))
+        .chain(interpreter.iter().map(String::as_str))
+        .chain(request.system_packages.iter().map(String::as_str))
+        .map(str::parse)
+        .collect::<Result<Vec<Request>, _>>()?;
     let inputs = request
         .inputs
         .iter()
         .filter(|(_, pin)| pin.kind == "debian");
-    let sources = inputs.clone().flat_map(|(name, pin)| {
+    let sources = inputs.flat_map(|(name, pin)| {
         pin.suites.iter().map(|suite| SuiteSource {
             input: name.clone(),
             suite: suite.clone(),
-            pinned: None,
+            components: pin.components.clone(),
+            pinned: pin.releases.get(suite).copied(),
         })
     });
-    let components = inputs
-        .clone()
-        .flat_map(|(_, pin)| pin.components.iter().cloned())
-        .collect::<BTreeSet<_>>();
     let wanted = DebianRequest {
         sources: sources.collect(),
         architecture: architecture.debian().to_owned(),
-        components: components.into_iter().collect(),
-        packages: named.iter().map(|name| Request::newest(name)).collect(),
-        include_essential: request.essential,
+        packages: named,
+        include_essential: tier.essential,
+        recommends: request.recommends,
+        unfollowed: tier.unfollowed.to_vec(),
         keep: kept_versions(architecture, context),
     };
-    let keys = TrustedKeys::debian().with(&context.keys)?;
+    let own_keys = context.keys.iter();
+    let own_keys = own_keys.map(|(input, rings)| Ok((input.clone(), TrustedKeys::of(rings)?)));
+    let own_keys = own_keys.collect::<Result<BTreeMap<_, _>, DebianError>>()?;
     let client = HttpArchive::client().map_err(ResolveError::Client)?;
     let archive = HttpArchive::new(client, context.mirrors.debian_sources()?.bases().clone());
     let cache = IndexCache::new(&context.mirrors.cache().join("debian"));
     let debian_context = DebianContext {
         archive: &archive,
-        keys: &keys,
+        keys: &TrustedKeys::debian(),
+        own_keys: &own_keys,
         cache: &cache,
         now: now(),
         offline: context.mirrors.offline(),
@@ -387,6 +389,11 @@ fn patch_of(version: &str, interpreter: &str) -> Result<u8, ResolveError> {
     })
 }
 
+/// The package that a line of the base names, whatever version it asks for.
+fn name_of(line: &str) -> &str {
+    line.split([':', '=', '/']).next().unwrap_or(line)
+}
+
 /// Gives each package the first group whose roots need it.
 pub(super) fn grouped(
     debian: debian::DebianLock,
@@ -403,8 +410,9 @@ pub(super) fn grouped(
         debian
             .essential
             .iter()
-            .chain(&request.base)
-            .map(String::as_str),
+            .map(String::as_str)
+            .chain(Tier::of(request.tier).packages.iter().copied())
+            .chain(request.base.iter().map(|line| name_of(line))),
     );
     let python = reachable(&edges, interpreter.iter().map(String::as_str));
     let group_of = |name: &str| match name {

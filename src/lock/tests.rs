@@ -1,6 +1,7 @@
 use cognix_derivations::Sha256;
 
 use super::*;
+use crate::spec::BaseTier;
 
 /// A small lock that has one of everything.
 pub(crate) fn example() -> Lock {
@@ -9,8 +10,8 @@ pub(crate) fn example() -> Lock {
         budget: 100,
         conflicts: BTreeMap::new(),
         constraints: Vec::new(),
-        essential: true,
         index_options: IndexOptions::default(),
+        tier: BaseTier::Essential,
         inputs: InputPins::from([
             (
                 "debian".to_owned(),
@@ -19,6 +20,7 @@ pub(crate) fn example() -> Lock {
                     packages: Vec::new(),
                     rank: None,
                     components: vec!["main".to_owned()],
+                    releases: BTreeMap::new(),
                     suites: vec!["bookworm".to_owned()],
                     kind: "debian".to_owned(),
                 },
@@ -30,6 +32,7 @@ pub(crate) fn example() -> Lock {
                     packages: Vec::new(),
                     rank: None,
                     components: Vec::new(),
+                    releases: BTreeMap::new(),
                     suites: Vec::new(),
                     kind: "pypi".to_owned(),
                 },

@@ -31,9 +31,6 @@ pub enum PipelineError {
     /// `cognix.nix` is not valid.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// Recommended packages are not looked at yet, so nobody should believe that they come along.
-    #[error("cognix.nix: base.recommends cannot be true yet; name the packages in system_packages")]
-    Recommends,
     /// No Python of this version can be provided.
     #[error("Python {0} cannot be provided")]
     Python(String),
@@ -128,7 +125,6 @@ impl PipelineError {
             | Self::Spec(_)
             | Self::Python(_)
             | Self::NotLocked(_)
-            | Self::Recommends
             | Self::LockFile(_)
             | Self::Mirrors(_) => ErrorKind::Configuration,
             Self::Cutoff(_) => ErrorKind::Input,
@@ -165,7 +161,7 @@ impl PipelineError {
                     conflicts.rule()
                 ));
             }
-            Self::Realise(error) => realise_hint(error, self.kind())?,
+            Self::Realise(error) => return realise_hint(error, self.kind()),
             Self::Interpreter { .. } => return Some(other_interpreter()),
             _ => return None,
         };
@@ -176,7 +172,7 @@ impl PipelineError {
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
 
 /// Every way around an archive that is not to be had here.
-pub fn other_interpreter() -> String {
+fn other_interpreter() -> String {
     let pythons = Platform::debian_pythons().map(|python| format!("\"{python}\""));
     format!(
         "name a mirror of {STANDALONE} with --mirror {STANDALONE}=URL, with inputs.{STANDALONE}.url in cognix.nix or with \
@@ -185,7 +181,7 @@ pub fn other_interpreter() -> String {
     )
 }
 
-fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<&'static str> {
+fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<String> {
     let step = match error {
         RealiseError::Failed { source, .. } => Some(source),
         _ => None,
@@ -195,22 +191,39 @@ fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<&'static str> {
         (RealiseError::Store(_), _) | (_, Some(StepError::Store(_)))
             if kind == ErrorKind::Rights =>
         {
-            Some("the store must be yours: choose another with --store or COGNIX_STORE")
+            Some("the store must be yours: choose another with --store or COGNIX_STORE".to_owned())
         }
         _ => None,
     }
 }
 
-fn fetch_hint(error: &FetchError) -> Option<&'static str> {
-    match error {
-        error if error.is_gone() => Some(
-            "the pinned file is gone from where it was; run `cognix lock --update` to choose what is there now",
-        ),
+fn fetch_hint(error: &FetchError) -> Option<String> {
+    let hint = match error {
+        error if error.is_gone() => return Some(gone_hint(error)),
         FetchError::Mismatch { .. } | FetchError::Size { .. } => {
-            Some("nothing of it was kept; try another mirror with --mirror NAME=URL")
+            "nothing of it was kept; try another mirror with --mirror NAME=URL"
         }
-        error if error.kind() == ErrorKind::Unavailable => Some(ELSEWHERE),
-        _ => None,
+        error if error.kind() == ErrorKind::Unavailable => ELSEWHERE,
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// What to do about a file that no source has any more. Debian's archives drop a version once there is a newer one.
+fn gone_hint(error: &FetchError) -> String {
+    let place = match error {
+        FetchError::Status { url, .. } => url.as_str(),
+        FetchError::AllFailed { name, .. } => name.as_str(),
+        _ => "",
+    };
+    let file = place.rsplit('/').next().unwrap_or_default();
+    match file.strip_suffix(".deb").and_then(|rest| rest.split('_').next()) {
+        Some(package) => format!(
+            "the pinned version of {package} is gone from the archive, which keeps only the newest; run `cognix lock \
+             --update {package}` to take what is there now, or name a mirror that still has it with --mirror NAME=URL"
+        ),
+        None => "the pinned file is gone from where it was; run `cognix lock --update` to choose what is there now"
+            .to_owned(),
     }
 }
 

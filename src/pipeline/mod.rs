@@ -8,6 +8,8 @@
 //! It translates between the rooms, so that early ones never import later ones, and does nothing else.
 
 mod error;
+#[cfg(all(test, feature = "network-tests"))]
+mod real_packages;
 mod record;
 mod run;
 
@@ -34,7 +36,7 @@ use crate::mirrors::{Mirrors, ProjectSources};
 use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
 use crate::spec::{self, Settings};
 
-pub use error::{PipelineError, other_interpreter};
+pub use error::PipelineError;
 pub use record::{ImageLayer, ImageRecord, Plan, plan};
 pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
 
@@ -74,9 +76,6 @@ impl Project {
         }
         let effective = config::complete(&loaded);
         let settings = spec::load(&loaded.root)?;
-        if settings.base.recommends {
-            return Err(PipelineError::Recommends);
-        }
         let wanted = if platforms.is_empty() {
             &settings.platforms
         } else {
@@ -155,7 +154,6 @@ impl Project {
             budget: self.settings.layers.budget,
             conflicts: self.settings.layers.conflicts.clone(),
             constraints: Vec::new(),
-            essential: self.settings.base.essential,
             index_options: IndexOptions::default(),
             inputs: self.pins(),
             platforms: self.architectures().collect(),
@@ -166,6 +164,7 @@ impl Project {
                 wheel: self.settings.layers.recipes.wheel.clone(),
             },
             recommends: self.settings.base.recommends,
+            tier: self.settings.base.tier,
             requirements: self
                 .effective
                 .requirements
@@ -202,6 +201,13 @@ impl Project {
             components: input.components.clone(),
             packages: input.packages.clone(),
             rank: rank(&input.name).map(|index| index + 1),
+            releases: {
+                let suites = input.suites_of(self.platforms[0].suite);
+                let pinned = suites.filter_map(|suite| input.releases.get_key_value(suite));
+                pinned
+                    .map(|(suite, sha256)| (suite.clone(), *sha256))
+                    .collect()
+            },
             suites: input
                 .suites_of(self.platforms[0].suite)
                 .map(str::to_owned)
@@ -338,11 +344,19 @@ impl Project {
         }
     }
 
-    /// The contents of the key files that Debian inputs name.
-    fn trusted_keys(&self) -> Result<Vec<Vec<u8>>, PipelineError> {
-        let files = self.settings.inputs.values().flat_map(|input| &input.keys);
-        files
-            .map(|file| Ok(fs_err::read(self.root().join(file))?))
+    /// The contents of the key files that Debian inputs name, by input.
+    fn trusted_keys(&self) -> Result<BTreeMap<String, Vec<Vec<u8>>>, PipelineError> {
+        let read = |file: &String| Ok(fs_err::read(self.root().join(file))?);
+        let inputs = self.settings.inputs.values();
+        let with_keys = inputs.filter(|input| !input.keys.is_empty());
+        with_keys
+            .map(|input| {
+                let rings = input.keys.iter().map(read);
+                Ok((
+                    input.name.clone(),
+                    rings.collect::<Result<_, PipelineError>>()?,
+                ))
+            })
             .collect()
     }
 

@@ -8,7 +8,7 @@ use super::architecture::Architecture;
 use super::archives::archives;
 use super::error::{SpecError, SpecReason};
 use super::literal::{Content, Document, Set, Value};
-use super::settings::{InputKind, PartialBase, PartialInput, PartialLayers, Spec};
+use super::settings::{BaseTier, InputKind, PartialBase, PartialInput, PartialLayers, Spec};
 
 /// The largest number of layers that every engine takes, and the smallest that makes sense.
 const BUDGET: std::ops::RangeInclusive<i64> = 1..=126;
@@ -78,6 +78,7 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
         "suites",
         "components",
         "keys",
+        "releases",
         "archives",
         "packages",
     ])?;
@@ -95,10 +96,25 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
         suites: keys.texts("suites")?,
         components: keys.texts("components")?,
         keys: keys.paths("keys")?,
+        releases: keys
+            .keys("releases")?
+            .map(|keys| releases(&keys))
+            .transpose()?,
         archives: archives(keys)?,
         packages: keys.texts("packages")?,
         place: (place.file, place.line, place.column),
     })
+}
+
+/// The hash of each suite's release file.
+fn releases(keys: &Keys<'_>) -> Result<BTreeMap<String, Sha256>, SpecError> {
+    let mut releases = BTreeMap::new();
+    for suite in keys.set.keys() {
+        if let Some(sha256) = keys.parsed(suite, digest)? {
+            releases.insert(suite.clone(), sha256);
+        }
+    }
+    Ok(releases)
 }
 
 /// An address without a trailing slash and without anything secret.
@@ -129,9 +145,12 @@ pub(super) fn digest(key: String, text: String) -> Result<Sha256, SpecReason> {
 }
 
 fn base(keys: &Keys<'_>) -> Result<PartialBase, SpecError> {
-    keys.only(&["essential", "packages", "recommends"])?;
+    keys.only(&["packages", "recommends", "tier"])?;
     Ok(PartialBase {
-        essential: keys.boolean("essential")?,
+        tier: keys.parsed("tier", |key, text| {
+            let known = BaseTier::ALL.into_iter().find(|tier| tier.name() == text);
+            known.ok_or(SpecReason::BaseTier { key, found: text })
+        })?,
         packages: keys.texts("packages")?,
         recommends: keys.boolean("recommends")?,
     })

@@ -60,6 +60,9 @@ pub enum SpecReason {
     /// A kind of package source that does not exist.
     #[error("{key} must be \"pypi\", \"debian\" or \"url\", found {found:?}")]
     InputKind { key: String, found: String },
+    /// A tier that does not exist.
+    #[error("{key} must be \"minimal\", \"shell\" or \"essential\", found {found:?}")]
+    BaseTier { key: String, found: String },
     /// A name that cannot stand in a URL of a lock.
     #[error("invalid input name {found:?}: use lower-case letters, digits and single dashes")]
     InputName { found: String },

@@ -24,8 +24,8 @@ use std::path::Path;
 pub use architecture::{Architecture, ArchitectureError};
 pub use error::{SpecError, SpecReason};
 pub use settings::{
-    Base, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput, PartialLayers,
-    PinnedArchive, Settings, Spec, WheelPolicy,
+    Base, BaseTier, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput,
+    PartialLayers, PinnedArchive, Settings, Spec, WheelPolicy,
 };
 
 /// The name of a model's own spec, beside its `cog.yaml`.

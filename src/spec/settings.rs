@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::architecture::Architecture;
 use super::error::{SpecError, SpecReason};
 
+/// Debian's releases, by which a suite's name tells whether it is for another one.
+const RELEASES: [&str; 7] = [
+    "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid",
+];
+
 /// What one file says; everything is optional, because a model's file only names what differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spec {
@@ -40,6 +45,8 @@ pub struct PartialInput {
     pub components: Option<Vec<String>>,
     /// Files with the keys that sign a Debian archive.
     pub keys: Option<Vec<String>>,
+    /// Hashes that release files of a Debian archive must have.
+    pub releases: Option<BTreeMap<String, Sha256>>,
     /// See [`Input::archives`].
     pub archives: Option<Vec<PinnedArchive>>,
     /// Packages that come from a Python index and no other.
@@ -51,8 +58,8 @@ pub struct PartialInput {
 /// The `base` section as far as one file says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartialBase {
-    /// See [`Base::essential`].
-    pub essential: Option<bool>,
+    /// See [`Base::tier`].
+    pub tier: Option<BaseTier>,
     /// See [`Base::packages`].
     pub packages: Option<Vec<String>>,
     /// See [`Base::recommends`].
@@ -136,6 +143,8 @@ pub struct Input {
     pub components: Vec<String>,
     /// Files with the keys that sign a Debian archive, relative to the project; Debian's own keys when empty.
     pub keys: Vec<String>,
+    /// The hash that the release file of a suite must have; for an archive of the past, whose release has expired.
+    pub releases: BTreeMap<String, Sha256>,
     /// Interpreters that stand for those that the program knows by itself, at most one for each platform and Python.
     pub archives: Vec<PinnedArchive>,
     /// Packages that come from a Python index and no other; when there are any, nothing else comes from it.
@@ -147,12 +156,46 @@ pub struct Input {
 /// Debian packages below every model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
-    /// Whether everything that Debian marks as essential is there.
-    pub essential: bool,
+    /// How much of a Debian system is there.
+    pub tier: BaseTier,
     /// Packages that are there besides.
     pub packages: Vec<String>,
     /// Whether recommended packages come along.
     pub recommends: bool,
+}
+
+/// How much of a Debian system lies below a model.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum BaseTier {
+    /// What the interpreter, TLS, time zones and names need: no shell, no package manager.
+    Minimal,
+    /// The same with `/bin/sh` and the tools that scripts and people expect.
+    Shell,
+    /// Everything that Debian marks `Essential: yes`.
+    Essential,
+}
+
+impl BaseTier {
+    /// Every tier, the smallest first.
+    pub const ALL: [Self; 3] = [Self::Minimal, Self::Shell, Self::Essential];
+
+    /// The tier as a spec writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Shell => "shell",
+            Self::Essential => "essential",
+        }
+    }
+}
+
+impl std::fmt::Display for BaseTier {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
 }
 
 /// How an image is cut into layers.
@@ -189,12 +232,14 @@ impl InputKind {
 }
 
 impl Input {
-    /// The suites of one Debian release: `bookworm`, `bookworm-updates`, `bookworm-security`.
+    /// The suites of one Debian release: `bookworm`, `bookworm-updates`, `bookworm-security`. A suite whose name says no
+    /// release, as archives other than Debian's have them, is for every release.
     pub fn suites_of<'i>(&'i self, codename: &'i str) -> impl Iterator<Item = &'i str> {
-        let of_release = move |suite: &&str| match suite.strip_prefix(codename) {
-            Some(rest) => rest.is_empty() || rest.starts_with('-'),
-            None => false,
+        let release = |suite: &str| {
+            let word = suite.split('-').next().unwrap_or_default();
+            RELEASES.into_iter().find(|release| *release == word)
         };
+        let of_release = move |suite: &&str| release(suite).is_none_or(|name| name == codename);
         self.suites.iter().map(String::as_str).filter(of_release)
     }
 }
@@ -226,7 +271,7 @@ impl Spec {
             description: over.description.or(self.description),
             inputs: self.inputs,
             base: PartialBase {
-                essential: over.base.essential.or(self.base.essential),
+                tier: over.base.tier.or(self.base.tier),
                 packages: over.base.packages.or(self.base.packages),
                 recommends: over.base.recommends.or(self.base.recommends),
             },
@@ -252,7 +297,7 @@ impl Spec {
         Ok(Settings {
             inputs: inputs.collect::<Result<_, _>>()?,
             base: Base {
-                essential: set("base.essential", self.base.essential)?,
+                tier: set("base.tier", self.base.tier)?,
                 packages: set("base.packages", self.base.packages)?,
                 recommends: set("base.recommends", self.base.recommends)?,
             },
@@ -280,6 +325,7 @@ impl PartialInput {
         self.suites = over.suites.or(self.suites.take());
         self.components = over.components.or(self.components.take());
         self.keys = over.keys.or(self.keys.take());
+        self.releases = over.releases.or(self.releases.take());
         self.archives = over.archives.or(self.archives.take());
         self.packages = over.packages.or(self.packages.take());
         self.place = over.place;
@@ -315,6 +361,7 @@ impl PartialInput {
             suites,
             components,
             keys: self.keys.unwrap_or_default(),
+            releases: self.releases.unwrap_or_default(),
             archives: self.archives.unwrap_or_default(),
             packages: self.packages.unwrap_or_default(),
             place: (self.place.1, self.place.2),

@@ -56,7 +56,18 @@ fn the_builtin_spec_is_complete() {
         ["trixie-security"]
     );
     assert_eq!(debian.components, ["main"]);
-    assert!(settings.base.essential && !settings.base.recommends);
+    let own = Input {
+        suites: ["stable", "bookworm-tools", "trixie-tools", "cloud-sdk"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..debian.clone()
+    };
+    assert_eq!(
+        own.suites_of("trixie").collect::<Vec<_>>(),
+        ["stable", "trixie-tools", "cloud-sdk"],
+        "a suite whose name says no release is for every one"
+    );
+    assert!(settings.base.tier == BaseTier::Essential && !settings.base.recommends);
     assert!(settings.base.packages.contains(&"tini".to_owned()));
     assert_eq!(settings.layers.budget, 100);
     assert_eq!(settings.layers.recipes.wheel, "gzip-wheel-splice-1");
@@ -69,6 +80,7 @@ fn a_models_spec_extends_it_key_by_key() {
         r#"{
             inputs.pypi.url = "https://mirror.example/simple/";
             inputs.debian = { components = [ "main" "contrib" ]; };
+            inputs.debian.releases.bookworm = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
             inputs.extra = { type = "pypi"; url = "file:///srv/wheels"; };
             layers.budget = 42;
             layers = { recipes.tree = "gzip-libdeflate-1.26-6-1m"; };
@@ -86,13 +98,15 @@ fn a_models_spec_extends_it_key_by_key() {
     assert_eq!(settings.inputs["pypi"].kind, InputKind::Pypi);
     assert_eq!(settings.inputs["debian"].components, ["main", "contrib"]);
     assert_eq!(settings.inputs["debian"].suites.len(), 4);
+    let pinned = &settings.inputs["debian"].releases;
+    assert_eq!(pinned["bookworm"], cognix_derivations::Sha256::of(b""));
     assert_eq!(
         settings.inputs["extra"].url.as_deref(),
         Some("file:///srv/wheels")
     );
     assert_eq!(
-        (settings.layers.budget, settings.base.essential),
-        (42, true)
+        (settings.layers.budget, settings.base.tier),
+        (42, BaseTier::Essential)
     );
 }
 
@@ -187,11 +201,11 @@ fn a_new_input_must_be_whole() {
 #[test]
 fn literals_in_every_spelling() {
     let text = "/* a comment */ ({\n  description = ''\n    two\n    lines\n  '';\n  inputs = { \"pypi\" = { type = (\"pypi\"); }; };\n  \
-                base = { essential = false; packages = [ ]; };\n  outputs = { self, ... }: let x = 1; in { inherit x; y = \"${x}\"; };\n})";
+                base = { tier = \"shell\"; packages = [ ]; };\n  outputs = { self, ... }: let x = 1; in { inherit x; y = \"${x}\"; };\n})";
     let spec = parse(text, "spec").expect("valid");
     assert_eq!(spec.description.as_deref(), Some("two\nlines\n"));
     assert_eq!(spec.base.packages.as_deref(), Some([].as_slice()));
-    assert_eq!(spec.base.essential, Some(false));
+    assert_eq!(spec.base.tier, Some(BaseTier::Shell));
     assert!(spec.inputs.contains_key("pypi") && spec.has_outputs);
 }
 
@@ -313,7 +327,7 @@ fn mistakes_have_places() {
         ),
         (
             "{ inputs.pypi.uri = \"x\"; }",
-            "1:15: unknown key inputs.pypi.uri, expected one of: type, url, suites, components, keys, archives, packages",
+            "1:15: unknown key inputs.pypi.uri, expected one of: type, url, suites, components, keys, releases, archives, packages",
         ),
         (
             "{ layers.recipes.tree = 1; }",
@@ -324,8 +338,8 @@ fn mistakes_have_places() {
             "1:10: unknown key layers.recipe, expected one of: budget, conflicts, grouping, recipes",
         ),
         (
-            "{ base.essential = \"yes\"; }",
-            "1:20: base.essential must be true or false, found a string",
+            "{ base.tier = \"tiny\"; }",
+            "1:15: base.tier must be \"minimal\", \"shell\" or \"essential\", found \"tiny\"",
         ),
         (
             "{ base.packages = \"git\"; }",

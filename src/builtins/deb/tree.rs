@@ -112,11 +112,6 @@ impl TreeWriter {
         self.nodes.get(path).copied()
     }
 
-    /// Everything that was written so far, by path.
-    pub fn nodes(&self) -> impl Iterator<Item = (&ImagePath, NodeKind)> {
-        self.nodes.iter().map(|(path, kind)| (path, *kind))
-    }
-
     /// A directory with everything above it; one that exists already is fine.
     pub fn directory(&mut self, path: &ImagePath) -> Result<(), TreeError> {
         match self.kind(path.as_str()) {
@@ -176,16 +171,6 @@ impl TreeWriter {
         openat(parent, path.name(), flags, Mode::empty())
             .map(File::from)
             .map_err(|error| self.io("open", path, error))
-    }
-
-    /// Gives a file that was written before other contents.
-    pub fn overwrite(&mut self, path: &ImagePath, contents: &[u8]) -> Result<(), TreeError> {
-        let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let parent = self.parent_of(path)?;
-        let file = openat(parent, path.name(), flags, Mode::empty());
-        let mut file = File::from(file.map_err(|error| self.io("open", path, error))?);
-        file.write_all(contents)
-            .map_err(|error| self.io("write", path, error))
     }
 
     /// The error for something that went wrong with a file of this tree.

@@ -35,14 +35,6 @@ pub enum PythonError {
         /// The file that has to be there.
         expected: String,
     },
-    /// A text that has to be rewritten, and is none by its size.
-    #[error("{path} has more than {limit} bytes: is it an install_only archive of this Python?")]
-    Settings {
-        /// Where it lies in the image.
-        path: String,
-        /// How many it may have.
-        limit: u64,
-    },
     /// Something in it breaks the rules for archives.
     #[error(transparent)]
     Archive(#[from] DebError),

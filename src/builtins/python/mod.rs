@@ -1,8 +1,7 @@
 //! `builtin:cognix-python-1`: a standalone interpreter at its place in the image.
 //!
 //! ```text
-//! out/PREFIX/…                                        what the archive has below `python/`, nothing left out;
-//!                                                     build settings say where it lies, see [`relocate`]
+//! out/PREFIX/…                                        what the archive has below `python/`, nothing left out
 //! out/usr/local/bin/python3.12 -> /PREFIX/bin/python3.12
 //! out/usr/local/bin/python3, python -> python3.12     where images of Cog have their interpreter
 //! control/modes.json                                  modes and owners that a store cannot hold
@@ -13,7 +12,6 @@
 //! read by the rules for Debian packages ([`super::deb`]): same paths, links, modes and limits. Nothing in it is run.
 
 mod error;
-mod relocate;
 #[cfg(test)]
 mod tests;
 
@@ -108,7 +106,6 @@ impl Interpreter<'_> {
                 expected: format!("{FOLDER}/bin/python{}", self.python),
             });
         }
-        relocate::relocate(&mut tree, self.prefix, self.python)?;
         self.links(&mut tree, &program)?;
         let mut tree = create(control)?;
         let path = image_path(MODES_FILE)?;

@@ -146,42 +146,6 @@ fn an_interpreter_lies_below_its_prefix_and_is_found_by_its_names() {
 }
 
 #[test]
-fn build_settings_say_where_the_interpreter_lies() {
-    let settings = "python/lib/python3.12/_sysconfigdata__linux_x86_64-linux-gnu.py";
-    let text = b"build_time_vars = {'LIBDIR': '/install/lib'}\n";
-    let archive = Archive::sound()
-        .file(settings, text, 0o644)
-        .file(
-            "python/lib/pkgconfig/python3.pc",
-            b"prefix=/install\n",
-            0o644,
-        )
-        .file("python/lib/python3.12/notes.py", text, 0o644)
-        .link(
-            EntryType::Symlink,
-            "python/lib/pkgconfig/link.pc",
-            "/etc/passwd",
-        );
-    let folder = unpack(&archive.gzip()).expect("a sound archive");
-    let read = |path: &str| {
-        let path = folder
-            .path()
-            .join("out")
-            .join(path.replace("python/lib", "opt/python/lib"));
-        fs::read_to_string(path).expect("written")
-    };
-    assert_eq!(
-        read(settings),
-        "build_time_vars = {'LIBDIR': '/opt/python/lib'}\n"
-    );
-    assert_eq!(
-        read("python/lib/pkgconfig/python3.pc"),
-        "prefix=/opt/python\n"
-    );
-    assert_eq!(read("python/lib/python3.12/notes.py").as_bytes(), text);
-}
-
-#[test]
 fn all_9_what_a_store_cannot_hold_is_recorded() {
     let archive = Archive::sound().file("python/lib/shared", b"", 0o664);
     let folder = unpack(&archive.gzip()).expect("a sound archive");

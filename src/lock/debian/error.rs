@@ -164,6 +164,33 @@ pub enum DebianError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An image holds packages of one architecture, and of all.
+    #[error(
+        "`{request}` is for another architecture: the image is {architecture}; leave `:{asked}` out"
+    )]
+    OtherArchitecture {
+        /// The line.
+        request: String,
+        /// The architecture of the line.
+        asked: String,
+        /// The image's architecture.
+        architecture: String,
+    },
+    /// The package exists, but not in this suite, or the suite is none of those that are read.
+    #[error(
+        "no Debian package `{name}` in suite `{suite}`; {}",
+        suites_with(available, suites)
+    )]
+    NotInSuite {
+        /// The package.
+        name: String,
+        /// The suite that was asked for.
+        suite: String,
+        /// The suites that were read.
+        suites: String,
+        /// Its versions and where they are.
+        available: Vec<String>,
+    },
     /// No suite has a package of this name.
     #[error("no Debian package `{name}` in {suites}{}", did_you_mean(suggestions))]
     UnknownPackage {
@@ -236,6 +263,8 @@ impl DebianError {
             | Self::Request { .. }
             | Self::UnknownPackage { .. }
             | Self::UnknownVersion { .. }
+            | Self::OtherArchitecture { .. }
+            | Self::NotInSuite { .. }
             | Self::VirtualPackage { .. }
             | Self::Unsatisfiable { .. } => ErrorKind::Input,
             Self::Cache { .. } => ErrorKind::Io,
@@ -304,6 +333,13 @@ pub(super) fn quoted(text: &str) -> String {
         escaped.push('…');
     }
     format!("`{escaped}`")
+}
+
+fn suites_with(available: &[String], suites: &str) -> String {
+    match available {
+        [] => format!("the suites that are read are {suites}"),
+        _ => format!("there is {}", available.join(", ")),
+    }
 }
 
 fn did_you_mean(suggestions: &[String]) -> String {

@@ -56,7 +56,11 @@ impl<'a> Explanation<'_, '_, 'a> {
                 .iter()
                 .filter(|dependency| !dependency.kind.is_negative())
             {
-                let group = display_group(&dependency.alternatives);
+                let group = format!(
+                    "{} {}",
+                    dependency.kind.verb(),
+                    display_group(&dependency.alternatives)
+                );
                 let places = 0..dependency.alternatives.len();
                 for met in
                     places.flat_map(|place| self.solver.installed_for(from, dependency, place))
@@ -72,10 +76,7 @@ impl<'a> Explanation<'_, '_, 'a> {
         let mut way = Vec::new();
         let mut end = package;
         while let Some((from, group)) = brought_by.get(&end) {
-            way.push(format!(
-                "{} depends on {group}",
-                self.universe.package(*from).name
-            ));
+            way.push(format!("{} {group}", self.universe.package(*from).name));
             end = *from;
         }
         self.reasons.extend(way.into_iter().rev());
@@ -126,7 +127,7 @@ impl<'a> Explanation<'_, '_, 'a> {
 
     /// The newest versions that would meet the dependency if nothing stood in the way.
     fn possible(&self, dependency: &Dependency<'a>) -> Vec<RecordId> {
-        let newest = |package: PackageId| self.universe.package(package).versions.first().copied();
+        let newest = |package: PackageId| Some(self.universe.package(package).candidate);
         let relations = dependency.alternatives.iter();
         relations
             .flat_map(|relation| self.universe.satisfying(relation, newest))
@@ -140,10 +141,7 @@ impl<'a> Explanation<'_, '_, 'a> {
             .filter_map(|relation| self.universe.find(relation.name))
             .map(|package| {
                 let package = self.universe.package(package);
-                let newest = package
-                    .versions
-                    .first()
-                    .map_or("", |id| self.universe.record(*id).version);
+                let newest = self.universe.record(package.candidate).version;
                 format!("{} {newest}", package.name)
             })
             .collect();
@@ -162,9 +160,9 @@ impl<'a> Explanation<'_, '_, 'a> {
             return Ok(());
         }
         let dependencies = self.universe.dependencies(id)?;
-        let unmet = dependencies
-            .iter()
-            .find(|dependency| !self.solver.is_met(package, dependency));
+        let unmet = dependencies.iter().find(|dependency| {
+            dependency.kind.is_critical() && !self.solver.is_met(package, dependency)
+        });
         match unmet {
             Some(dependency) => self.dependency(package, dependency),
             None => Ok(()),

@@ -12,7 +12,21 @@ pub(super) struct PackageIndex {
     pub(super) label: String,
     /// The input that its pool paths belong to.
     pub(super) input: String,
+    /// The names of its suite: what it was asked for by, its codename and what it is just now (`stable`).
+    pub(super) suites: Vec<String>,
+    pub(super) preference: Preference,
     pub(super) text: String,
+}
+
+/// How much the versions of a suite are preferred when nothing is said, the lowest first. apt's numbers for them are 1,
+/// 100 and 500.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Preference {
+    /// `NotAutomatic: yes`, such as experimental.
+    NotAutomatic,
+    /// Upgraded once it is there, such as backports.
+    ButAutomaticUpgrades,
+    Automatic,
 }
 
 /// The few fields of a stanza that are read for every package.
@@ -143,6 +157,8 @@ mod tests {
         let index = PackageIndex {
             label: "test main".into(),
             input: "debian".into(),
+            suites: vec!["test".into()],
+            preference: Preference::Automatic,
             text: text.into(),
         };
         index

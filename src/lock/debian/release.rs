@@ -6,6 +6,7 @@ use cognix_derivations::Sha256;
 
 use super::control;
 use super::error::{DebianError, FileSum, quoted};
+use super::packages::Preference;
 use super::time;
 use crate::mirrors::apt_sources::is_path_below;
 
@@ -24,6 +25,10 @@ pub(super) struct Release {
     components: Vec<String>,
     /// Whether files can also be fetched by their hash, so that an update of the mirror tears nothing.
     pub(super) by_hash: bool,
+    /// Whether packages for all architectures have an index of their own, as archives other than Debian's may have it.
+    pub(super) all_apart: bool,
+    /// Whether its versions are taken without being asked for.
+    pub(super) preference: Preference,
     files: BTreeMap<String, FileSum>,
 }
 
@@ -61,6 +66,16 @@ impl Release {
             architectures: words("Architectures"),
             components: words("Components"),
             by_hash: field("Acquire-By-Hash") == "yes",
+            all_apart: {
+                let words = |name| field(name).split_ascii_whitespace();
+                words("Architectures").any(|word| word == "all")
+                    && words("No-Support-for-Architecture-all").all(|word| word != "Packages")
+            },
+            preference: match (field("NotAutomatic"), field("ButAutomaticUpgrades")) {
+                ("yes", "yes") => Preference::ButAutomaticUpgrades,
+                ("yes", _) => Preference::NotAutomatic,
+                _ => Preference::Automatic,
+            },
             files: files(label, field("SHA256"))?,
         })
     }
@@ -117,6 +132,12 @@ impl Release {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What the suite is called: by its codename, and by what it is just now.
+    pub(super) fn names_of_suite(&self) -> impl Iterator<Item = &str> {
+        let names = [self.codename.as_str(), self.suite.as_str()];
+        names.into_iter().filter(|name| !name.is_empty())
     }
 
     /// Size and hash of a file below the suite's folder.

@@ -7,7 +7,7 @@
 
 use super::error::DebianError;
 use super::solve::Solver;
-use super::universe::{Dependency, DependencyKind, PackageId, RecordId, Universe};
+use super::universe::{Dependency, PackageId, RecordId, Universe};
 
 /// More rounds do not help any more, says apt.
 const MAX_ROUNDS: usize = 20;
@@ -66,7 +66,7 @@ impl<'a> Repair<'_, '_, 'a> {
         };
         let mut changed = false;
         let mut rivals = Vec::new();
-        for dependency in self.universe.dependencies(installed)?.iter() {
+        for dependency in critical(&self.universe.dependencies(installed)?) {
             if dependency.kind.is_negative() {
                 changed |= self.conflict(package, dependency, &mut rivals);
             } else {
@@ -173,7 +173,7 @@ impl<'a> Repair<'_, '_, 'a> {
         let Some(installed) = self.solver.mark(package).installed else {
             return Ok(false);
         };
-        for dependency in self.universe.dependencies(installed)?.iter() {
+        for dependency in critical(&self.universe.dependencies(installed)?) {
             if !self.mark_for(package, dependency)? {
                 self.solver.keep(package);
                 return Ok(false);
@@ -230,6 +230,15 @@ impl<'a> Repair<'_, '_, 'a> {
     fn score(&self, package: PackageId) -> i64 {
         self.scores[package.index()]
     }
+}
+
+/// What a package cannot do without; only that is repaired.
+fn critical<'d, 'a>(
+    dependencies: &'d [Dependency<'a>],
+) -> impl Iterator<Item = &'d Dependency<'a>> {
+    dependencies
+        .iter()
+        .filter(|dependency| dependency.kind.is_critical())
 }
 
 /// How much would be lost with each package: by its priority, by who depends on it, and by who conflicts with it.
@@ -305,11 +314,8 @@ fn weighted<'a>(universe: &Universe<'a>, from: RecordId) -> Result<Vec<Edge<'a>>
         weight,
     };
     let mut edges = Vec::new();
-    for dependency in universe.dependencies(from)?.iter() {
-        let weight = match dependency.kind {
-            DependencyKind::PreDepends | DependencyKind::Depends => 1,
-            DependencyKind::Conflicts | DependencyKind::Breaks => -1,
-        };
+    for dependency in critical(&universe.dependencies(from)?) {
+        let weight = if dependency.kind.is_negative() { -1 } else { 1 };
         edges.extend(
             dependency
                 .alternatives

@@ -1,32 +1,114 @@
-//! What is asked for: a line of `system_packages`, and the packages that every image has.
+//! What is asked for: a line of `system_packages`, and what lies below every image.
 
 use std::str::FromStr;
 
 use super::error::{DebianError, quoted};
+use crate::spec::BaseTier;
 
-/// One requested package, as `apt-get install` takes it: `name`, or `name=version` where `*` stands for anything.
+/// One requested package, as `apt-get install` takes it: `name`, `name=version` where `*` stands for anything, or
+/// `name/suite`; each perhaps with `:architecture` behind the name, which can only be the image's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Request {
     /// The package, real or virtual.
     pub name: String,
-    /// The version it must have, perhaps with `*`.
-    pub version: Option<String>,
+    /// The architecture, if the line says one.
+    pub architecture: Option<String>,
+    /// Which of its versions.
+    pub which: Which,
+}
+
+/// Which of a package's versions is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Which {
+    /// The one that apt calls the candidate: the newest of the suites that are preferred most.
+    Candidate,
+    /// The newest that fits a pattern, in which `*` stands for anything.
+    Version(String),
+    /// The newest of a suite, whose versions its dependencies may then have too.
+    Suite(String),
+}
+
+/// A dependency that is not followed, because only the package's own scripts would need it, and they are not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfollowed {
+    /// Who has the dependency.
+    pub package: &'static str,
+    /// The name that stands in it.
+    pub needs: &'static str,
+}
+
+/// What lies below every image, as far as packages are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tier {
+    /// Whether every package that calls itself essential is there.
+    pub essential: bool,
+    /// The packages that are there in any case.
+    pub packages: &'static [&'static str],
+    /// What these packages need only for their scripts.
+    pub unfollowed: &'static [Unfollowed],
+}
+
+const fn unfollowed(package: &'static str, needs: &'static str) -> Unfollowed {
+    Unfollowed { package, needs }
+}
+
+impl Tier {
+    /// The tier that a spec names.
+    pub fn of(tier: BaseTier) -> Self {
+        /// Users, names and time zones; `libc-bin` has `ldconfig -p`, by which Python's ctypes finds libraries.
+        const MINIMAL: &[&str] = &["base-files", "base-passwd", "libc-bin"];
+        const SHELL: &[&str] = &[
+            "base-files",
+            "base-passwd",
+            "coreutils",
+            "dash",
+            "debianutils",
+            "findutils",
+            "grep",
+            "gzip",
+            "hostname",
+            "libc-bin",
+            "sed",
+            "tar",
+        ];
+        /// Questions to the administrator, diversions, lists of info pages, and hashes of certificates: what the
+        /// configuration of the system makes without these tools.
+        const SCRIPTS_ONLY: &[Unfollowed] = &[
+            unfollowed("ca-certificates", "debconf"),
+            unfollowed("ca-certificates", "openssl"),
+            unfollowed("dash", "dpkg"),
+            unfollowed("grep", "dpkg"),
+            unfollowed("gzip", "dpkg"),
+            unfollowed("readline-common", "dpkg"),
+            unfollowed("tzdata", "debconf"),
+        ];
+        let (essential, packages, unfollowed) = match tier {
+            BaseTier::Minimal => (false, MINIMAL, SCRIPTS_ONLY),
+            BaseTier::Shell => (false, SHELL, SCRIPTS_ONLY),
+            BaseTier::Essential => (true, &[][..], &[][..]),
+        };
+        Self {
+            essential,
+            packages,
+            unfollowed,
+        }
+    }
 }
 
 impl Request {
-    /// The package in its newest version.
-    pub fn newest(name: &str) -> Self {
+    /// The package in the version that is taken when nothing else is said.
+    pub fn candidate(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            version: None,
+            architecture: None,
+            which: Which::Candidate,
         }
     }
 
-    /// Whether a version is the one asked for.
-    pub(super) fn accepts(&self, version: &str) -> bool {
-        self.version
-            .as_deref()
-            .is_none_or(|pattern| matches(pattern, version))
+    /// Whether the image of this architecture can have it.
+    pub(super) fn is_for(&self, architecture: &str) -> bool {
+        let own = |asked: &str| asked == architecture || matches!(asked, "all" | "any" | "native");
+        self.architecture.as_deref().is_none_or(own)
     }
 }
 
@@ -39,36 +121,45 @@ impl FromStr for Request {
             Err(DebianError::Request { request, reason })
         };
         let text = text.trim();
-        let (name, version) = match text.split_once('=') {
-            Some((name, version)) => (name, Some(version.to_owned())),
-            None => (text, None),
+        // The last of the two signs counts, as for apt.
+        let (name, which) = match text.rfind(['=', '/']) {
+            Some(at) if text.as_bytes()[at] == b'=' => {
+                (&text[..at], Which::Version(text[at + 1..].to_owned()))
+            }
+            Some(at) => (&text[..at], Which::Suite(text[at + 1..].to_owned())),
+            None => (text, Which::Candidate),
         };
-        if name.contains('/') {
-            return refuse("files and suites cannot be named; use NAME or NAME=VERSION");
-        }
-        if name.contains(':') {
-            return refuse("the architecture is the image's; leave it out");
-        }
+        let (name, architecture) = match name.split_once(':') {
+            Some((name, architecture)) => (name, Some(architecture.to_owned())),
+            None => (name, None),
+        };
         let first = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
         let other = |character: char| first(character) || matches!(character, '+' | '-' | '.');
         if !name.starts_with(first) || !name.chars().all(other) {
             return refuse("names have lower-case letters, digits, `+`, `-` and `.` only");
         }
-        if version
-            .as_deref()
-            .is_some_and(|version| version.is_empty() || version.contains(char::is_whitespace))
-        {
-            return refuse("the version after `=` is empty or has a blank");
+        let is_word = |text: &String| !text.is_empty() && !text.contains(char::is_whitespace);
+        if architecture.as_ref().is_some_and(|name| !is_word(name)) {
+            return refuse("the architecture after `:` is empty or has a blank");
         }
-        Ok(Self {
-            name: name.to_owned(),
-            version,
-        })
+        match &which {
+            Which::Version(version) if !is_word(version) => {
+                refuse("the version after `=` is empty or has a blank")
+            }
+            Which::Suite(suite) if !is_word(suite) => {
+                refuse("the suite after `/` is empty or has a blank")
+            }
+            _ => Ok(Self {
+                name: name.to_owned(),
+                architecture,
+                which,
+            }),
+        }
     }
 }
 
 /// Matches a pattern whose only special character is `*`.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == text;
     };
@@ -87,29 +178,6 @@ fn matches(pattern: &str, text: &str) -> bool {
     text.ends_with(last)
 }
 
-/// What an image needs besides the essential packages and its own: interpreter, init, certificates, time zones, and
-/// the libraries that Python wheels expect of any system. Sorted by name.
-///
-/// `usr-is-merged` and `mawk` are named so that nothing chooses `usrmerge` (which brings perl) or another awk.
-/// For a Python that no Debian has, the interpreter is left out.
-pub fn base_packages(python: (u8, u8)) -> Vec<&'static str> {
-    let interpreter = match python {
-        (3, 11) => Some("python3.11"),
-        (3, 13) => Some("python3.13"),
-        _ => None,
-    };
-    let before = [
-        "ca-certificates",
-        "libgcc-s1",
-        "libgomp1",
-        "libstdc++6",
-        "mawk",
-        "netbase",
-    ];
-    let after = ["tini", "tzdata", "usr-is-merged", "zlib1g"];
-    before.into_iter().chain(interpreter).chain(after).collect()
-}
-
 /// The suite whose own Python this is.
 pub fn suite_of_python(python: (u8, u8)) -> Option<&'static str> {
     match python {
@@ -125,35 +193,49 @@ mod tests {
 
     #[test]
     fn lines_of_system_packages() {
-        let request = |name: &str, version: Option<&str>| Request {
+        let request = |name: &str, architecture: Option<&str>, which: Which| Request {
             name: name.to_owned(),
-            version: version.map(str::to_owned),
+            architecture: architecture.map(str::to_owned),
+            which,
         };
+        let version = |text: &str| Which::Version(text.to_owned());
+        let suite = |text: &str| Which::Suite(text.to_owned());
         for (text, expected) in [
-            ("ffmpeg", request("ffmpeg", None)),
-            (" libstdc++6 ", request("libstdc++6", None)),
-            ("git=1:2.39.*", request("git", Some("1:2.39.*"))),
+            ("ffmpeg", Request::candidate("ffmpeg")),
+            (" libstdc++6 ", Request::candidate("libstdc++6")),
+            ("git=1:2.39.*", request("git", None, version("1:2.39.*"))),
+            (
+                "git/bookworm-backports",
+                request("git", None, suite("bookworm-backports")),
+            ),
+            ("git:amd64", request("git", Some("amd64"), Which::Candidate)),
+            ("git:any=1:2", request("git", Some("any"), version("1:2"))),
         ] {
-            assert_eq!(text.parse::<Request>().ok(), Some(expected));
+            assert_eq!(text.parse::<Request>().ok(), Some(expected), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_a_package_name() {
         for text in [
-            "",
-            "FFmpeg",
-            "git/bookworm-backports",
-            "./x.deb",
-            "git:i386",
-            "git=",
-            "a b",
-            "git=1 2",
-            "-y",
+            "", "FFmpeg", "./x.deb", "git:", "git: ", "git=", "git/", "a b", "git=1 2", "-y",
+            "git/a b",
         ] {
             let error = text.parse::<Request>().expect_err(text);
             assert_eq!(error.kind().exit_code(), 65, "{text}");
         }
+    }
+
+    #[test]
+    fn an_architecture_is_the_images_own() {
+        let is_for = |text: &str| {
+            let request: Request = text.parse().expect("a request");
+            ["amd64", "arm64"].map(|architecture| request.is_for(architecture))
+        };
+        assert_eq!(is_for("git"), [true, true]);
+        assert_eq!(is_for("git:all"), [true, true]);
+        assert_eq!(is_for("git:arm64"), [false, true]);
+        assert_eq!(is_for("git:i386"), [false, false]);
     }
 
     #[test]
@@ -174,23 +256,21 @@ mod tests {
     }
 
     #[test]
-    fn the_interpreter_is_debians_own() {
-        for (python, interpreter, suite) in [
-            ((3, 11), "python3.11", "bookworm"),
-            ((3, 13), "python3.13", "trixie"),
-        ] {
-            let names = base_packages(python);
+    fn tiers_name_their_packages_once_and_sorted() {
+        for tier in [BaseTier::Minimal, BaseTier::Shell, BaseTier::Essential] {
+            let tier = Tier::of(tier);
             assert!(
-                names.contains(&interpreter) && names.is_sorted(),
-                "{names:?}"
+                tier.packages.is_sorted_by(|left, right| left < right),
+                "{tier:?}"
             );
-            assert_eq!(suite_of_python(python), Some(suite));
+            assert_eq!(tier.essential, tier.unfollowed.is_empty());
         }
-        assert!(
-            base_packages((3, 12))
-                .iter()
-                .all(|name| !name.starts_with("python"))
-        );
+    }
+
+    #[test]
+    fn the_suite_is_the_one_with_that_python() {
+        assert_eq!(suite_of_python((3, 11)), Some("bookworm"));
+        assert_eq!(suite_of_python((3, 13)), Some("trixie"));
         assert_eq!(suite_of_python((3, 12)), None);
     }
 }

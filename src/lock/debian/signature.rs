@@ -31,23 +31,29 @@ impl TrustedKeys {
         Self::parse(DEBIAN_KEYS).expect("the keys in this program are checked by a test")
     }
 
-    /// Reads a binary key ring, as `gpg --export` writes it.
+    /// Reads a key ring as `gpg --export` writes it, with or without `--armor`.
     pub fn parse(bytes: &[u8]) -> Result<Self, DebianError> {
         let unusable = |error: pgp::errors::Error| DebianError::Keyring(error.to_string());
-        let keys = SignedPublicKey::from_bytes_many(bytes).map_err(unusable)?;
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+        let keys = if bytes.trim_ascii_start().starts_with(b"-----BEGIN PGP") {
+            let (keys, _) = SignedPublicKey::from_armor_many(bytes).map_err(unusable)?;
+            keys.collect::<Result<Vec<_>, _>>().map_err(unusable)?
+        } else {
+            let keys = SignedPublicKey::from_bytes_many(bytes).map_err(unusable)?;
+            keys.collect::<Result<Vec<_>, _>>().map_err(unusable)?
+        };
         if keys.is_empty() {
             return Err(DebianError::Keyring("it holds no key".to_owned()));
         }
         Ok(Self { keys })
     }
 
-    /// These keys and those of further rings, for archives of one's own.
-    pub fn with(mut self, rings: &[Vec<u8>]) -> Result<Self, DebianError> {
+    /// The keys of several rings, for an archive of one's own.
+    pub fn of(rings: &[Vec<u8>]) -> Result<Self, DebianError> {
+        let mut keys = Vec::new();
         for ring in rings {
-            self.keys.append(&mut Self::parse(ring)?.keys);
+            keys.append(&mut Self::parse(ring)?.keys);
         }
-        Ok(self)
+        Ok(Self { keys })
     }
 
     /// The fingerprints of the primary keys, in the order of the ring.

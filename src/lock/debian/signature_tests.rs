@@ -188,9 +188,10 @@ fn fresh_keys_of_both_kinds_sign_and_verify() {
             text.trim_end(),
             "Codename: test\nDate: today\n- dashes\n-- more\n last"
         );
-        let both = ring(&stranger)
-            .with(&[public(owner)])
-            .expect("a ring of one");
+        let armored = SignedPublicKey::from(owner.clone())
+            .to_armored_bytes(Default::default())
+            .expect("a key has a text");
+        let both = TrustedKeys::of(&[public(&stranger), armored]).expect("two rings of one");
         assert!(verify(&both, &message, now()).is_ok());
         let error = verify(&ring(&stranger), &message, now()).expect_err("signed by a stranger");
         assert!(error.contains("is not trusted"), "{error}");

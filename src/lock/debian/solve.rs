@@ -4,7 +4,8 @@
 //! order of the fields, depth first. For a group of alternatives the first candidate that can be marked wins; the
 //! candidates of one alternative are ordered by [`Solver::prefer`]. A package that cannot be marked loses its
 //! candidate and is not tried again. What ends up marked but needed by nobody is dropped again ([`super::sweep`]).
-//! The rules were taken from apt's observable behaviour and are compared with it in `tests/`; recommendations are off.
+//! The rules are apt 2.6's and are compared with it in `tests/`. Where recommendations are asked for, they are
+//! dependencies whose failure does not matter.
 //!
 //! "Protected" is apt's word for a decision that no later step may change: requests, and what only one package can
 //! satisfy for a protected one.
@@ -38,9 +39,8 @@ pub(super) struct Solver<'u, 'a> {
 impl<'u, 'a> Solver<'u, 'a> {
     /// Nothing is marked, and every package may have its highest version.
     pub(super) fn new(universe: &'u Universe<'a>) -> Self {
-        let highest = |package: &super::universe::Package<'_>| package.versions.first().copied();
-        let mark = |package| Mark {
-            candidate: highest(package),
+        let mark = |package: &super::universe::Package<'_>| Mark {
+            candidate: Some(package.candidate),
             ..Mark::default()
         };
         let marks = universe
@@ -54,8 +54,12 @@ impl<'u, 'a> Solver<'u, 'a> {
         }
     }
 
-    /// Marks the requests, in their order, and everything they need.
-    pub(super) fn solve(&mut self, requests: &[RecordId]) -> Result<(), DebianError> {
+    /// Marks the requests, in their order, and everything they need. Those that name a suite come with its name.
+    pub(super) fn solve(
+        &mut self,
+        requests: &[RecordId],
+        suites: &[(RecordId, &str)],
+    ) -> Result<(), DebianError> {
         for request in requests {
             let package = self.universe.owner(*request);
             let mark = self.mark_mut(package);
@@ -66,6 +70,7 @@ impl<'u, 'a> Solver<'u, 'a> {
                 self.requested.push(package);
             }
         }
+        super::switch::follow_suites(self.universe, self, suites)?;
         for package in self.requested.clone() {
             self.install(package, Asked::ByUser, 0)?;
         }
@@ -82,6 +87,16 @@ impl<'u, 'a> Solver<'u, 'a> {
 
     fn mark_mut(&mut self, package: PackageId) -> &mut Mark {
         &mut self.marks[package.index()]
+    }
+
+    /// Makes another version the one that is or may be installed.
+    pub(super) fn set_candidate(&mut self, version: RecordId) {
+        let package = self.universe.owner(version);
+        let mark = self.mark_mut(package);
+        if mark.installed.is_some() && mark.installed == mark.candidate {
+            mark.installed = Some(version);
+        }
+        mark.candidate = Some(version);
     }
 
     /// Takes packages back that nobody needs.
@@ -182,15 +197,23 @@ impl<'u, 'a> Solver<'u, 'a> {
         any != dependency.kind.is_negative()
     }
 
-    /// The first dependency of a marked package that is not met.
+    /// The first dependency of a marked package that has to be met and is not.
     pub(super) fn broken(&self, package: PackageId) -> Result<Option<Dependency<'a>>, DebianError> {
+        self.unmet(package, |dependency| dependency.kind.is_critical())
+    }
+
+    fn unmet(
+        &self,
+        package: PackageId,
+        matters: impl Fn(&Dependency<'a>) -> bool,
+    ) -> Result<Option<Dependency<'a>>, DebianError> {
         let Some(installed) = self.mark(package).installed else {
             return Ok(None);
         };
         let dependencies = self.universe.dependencies(installed)?;
         Ok(dependencies
             .iter()
-            .find(|dependency| !self.is_met(package, dependency))
+            .find(|dependency| matters(dependency) && !self.is_met(package, dependency))
             .cloned())
     }
 
@@ -210,7 +233,7 @@ impl<'u, 'a> Solver<'u, 'a> {
         let Some(candidate) = mark.candidate else {
             return Ok(false);
         };
-        if !mark.protected && mark.installed.is_some() && self.broken(package)?.is_none() {
+        if !mark.protected && mark.installed.is_some() && self.unmet(package, |_| true)?.is_none() {
             return Ok(true);
         }
         let dependencies = self.universe.dependencies(candidate)?;
@@ -245,11 +268,10 @@ impl<'u, 'a> Solver<'u, 'a> {
 
     /// Whether every group has an alternative that is marked or could be.
     fn is_possible(&self, package: PackageId, dependencies: &[Dependency<'a>]) -> bool {
-        let positive = dependencies
+        let mut needed = dependencies
             .iter()
-            .filter(|dependency| !dependency.kind.is_negative());
-        let mut positive = positive;
-        positive.all(|dependency| {
+            .filter(|dependency| dependency.kind.is_critical() && !dependency.kind.is_negative());
+        needed.all(|dependency| {
             (0..dependency.alternatives.len()).any(|place| {
                 !self.installed_for(package, dependency, place).is_empty()
                     || !self.candidates_for(package, dependency, place).is_empty()
@@ -311,12 +333,14 @@ impl<'u, 'a> Solver<'u, 'a> {
             .collect();
         let mut installed_all = true;
         for dependency in missing {
+            let critical = dependency.kind.is_critical();
             let met = if self.is_met(package, dependency) {
-                !protected || self.protect_only_solution(package, dependency, depth)?
+                !(protected && critical)
+                    || self.protect_only_solution(package, dependency, depth)?
             } else {
-                self.install_one_of(package, dependency, protected, depth)?
+                self.install_one_of(package, dependency, protected && critical, depth)?
             };
-            if !met {
+            if !met && critical {
                 installed_all = false;
                 if gives_up {
                     return Ok(false);

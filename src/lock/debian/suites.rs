@@ -50,16 +50,27 @@ async fn read_suite(
 ) -> Result<Suite, DebianError> {
     let reader = SuiteReader::new(request, source, context)?;
     let (release, in_release_sha256) = reader.release(request).await?;
-    let reading = request
-        .components
-        .iter()
-        .map(|component| reader.index(&release, component, &request.architecture));
+    let architecture = request.architecture.as_str();
+    let has_all = |component: &str| {
+        let path = index_path(component, "all");
+        release.all_apart && release.file(&path).is_some()
+    };
+    let wanted = source.components.iter().flat_map(|component| {
+        let all = has_all(component).then_some((component, "all"));
+        [(component, architecture)].into_iter().chain(all)
+    });
+    let reading =
+        wanted.map(|(component, architecture)| reader.index(&release, component, architecture));
     let indexes = try_join_all(reading).await?;
     Ok(Suite {
         date: release.date,
         in_release_sha256,
         indexes,
     })
+}
+
+fn index_path(component: &str, architecture: &str) -> String {
+    format!("{component}/binary-{architecture}/Packages")
 }
 
 struct SuiteReader<'a> {
@@ -81,7 +92,7 @@ impl<'a> SuiteReader<'a> {
             ("suite", &source.suite),
             ("architecture", &request.architecture),
         ];
-        let components = request
+        let components = source
             .components
             .iter()
             .map(|component| ("component", component));
@@ -132,14 +143,11 @@ impl<'a> SuiteReader<'a> {
             return Err(self.mismatch("InRelease", expected, sum));
         }
         let release = self.verified(&bytes)?;
-        let Self {
-            source: SuiteSource { suite, pinned, .. },
-            ..
-        } = self;
+        let SuiteSource { suite, pinned, .. } = self.source;
         let wanted = Wanted {
             suite,
             architecture: &request.architecture,
-            components: &request.components,
+            components: &self.source.components,
         };
         release.check(wanted, self.context.now, pinned.is_some())?;
         if cached.as_ref() != Some(&bytes) && pinned.is_none() {
@@ -157,7 +165,8 @@ impl<'a> SuiteReader<'a> {
             Some(_) => Judged::WhenSigned,
             None => Judged::At(self.context.now),
         };
-        let text = self.context.keys.verify(&self.label, bytes, judged)?;
+        let keys = self.context.keys_of(&self.source.input);
+        let text = keys.verify(&self.label, bytes, judged)?;
         Release::parse(&self.label, &text)
     }
 
@@ -187,7 +196,7 @@ impl<'a> SuiteReader<'a> {
         component: &str,
         architecture: &str,
     ) -> Result<PackageIndex, DebianError> {
-        let path = format!("{component}/binary-{architecture}/Packages");
+        let path = index_path(component, architecture);
         let sum = release.file(&path).ok_or_else(|| self.unlisted(&path))?;
         let cache = self.cache.clone();
         let bytes = match blocking(move || cache.index(sum)).await? {
@@ -202,9 +211,15 @@ impl<'a> SuiteReader<'a> {
             field: "encoding",
             found: "bytes that are not UTF-8".to_owned(),
         })?;
+        let mut suites: Vec<_> = release.names_of_suite().map(str::to_owned).collect();
+        if !suites.contains(&self.source.suite) {
+            suites.push(self.source.suite.clone());
+        }
         Ok(PackageIndex {
             label,
             input: self.source.input.clone(),
+            suites,
+            preference: release.preference,
             text,
         })
     }

@@ -1,7 +1,8 @@
 //! All packages of the suites together: names, candidates and who provides what.
 //!
 //! Indexes are given in order of preference (base suite, updates, security). The candidate of a name is its highest
-//! version; when several indexes hold that version, the first one supplies it.
+//! version among the suites that are preferred most, since backports and their like wait until they are asked for; when
+//! several indexes hold that version, the first one supplies it.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +12,19 @@ use super::control;
 use super::error::DebianError;
 use super::packages::{PackageIndex, Record};
 use super::relation::{self, Operator, Relation};
+use super::request::Unfollowed;
 use super::version;
+
+/// What decides how indexes are read, the same for all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    /// The architecture of the image, as Debian names it.
+    pub(super) architecture: &'a str,
+    /// Whether packages that are only recommended are chosen too.
+    pub(super) recommends: bool,
+    /// Dependencies that are left out.
+    pub(super) unfollowed: &'a [Unfollowed],
+}
 
 /// A package name that has at least one version; equal for equal indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,9 +44,11 @@ pub(super) struct RecordId(u32);
 /// Everything that can be installed.
 pub(super) struct Universe<'a> {
     indexes: &'a [PackageIndex],
-    architecture: &'a str,
+    rules: Rules<'a>,
     records: Vec<Record<'a>>,
     packages: Vec<Package<'a>>,
+    /// Of a version that several indexes hold, the records after the first.
+    copies: HashMap<RecordId, Vec<RecordId>>,
     // Only looked up, never walked over: the order of a hash map reaches nothing.
     by_name: HashMap<&'a str, PackageId>,
     providers: HashMap<&'a str, Vec<Provision<'a>>>,
@@ -42,10 +57,12 @@ pub(super) struct Universe<'a> {
     mentions: OnceCell<HashMap<&'a str, u32>>,
 }
 
-/// One name and its versions, the highest first unless another is preferred.
+/// One name and its versions, the highest first.
 pub(super) struct Package<'a> {
     pub(super) name: &'a str,
     pub(super) versions: Vec<RecordId>,
+    /// The version that is taken when nothing else is said.
+    pub(super) candidate: RecordId,
     pub(super) essential: bool,
     pub(super) protected: bool,
 }
@@ -72,15 +89,23 @@ pub(super) enum DependencyKind {
     Depends,
     Conflicts,
     Breaks,
+    Recommends,
 }
 
 impl DependencyKind {
-    const FIELDS: [(&'static str, Self); 4] = [
+    /// In the order in which apt looks at them.
+    const FIELDS: [(&'static str, Self); 5] = [
         ("Pre-Depends", Self::PreDepends),
         ("Depends", Self::Depends),
         ("Conflicts", Self::Conflicts),
         ("Breaks", Self::Breaks),
+        ("Recommends", Self::Recommends),
     ];
+
+    /// Whether a package cannot do without it.
+    pub(super) fn is_critical(self) -> bool {
+        self != Self::Recommends
+    }
 
     /// Whether the named packages must be absent.
     pub(super) fn is_negative(self) -> bool {
@@ -93,23 +118,22 @@ impl DependencyKind {
             Self::PreDepends | Self::Depends => "depends on",
             Self::Conflicts => "conflicts with",
             Self::Breaks => "breaks",
+            Self::Recommends => "recommends",
         }
     }
 }
 
 impl<'a> Universe<'a> {
     /// Reads all indexes.
-    pub(super) fn new(
-        indexes: &'a [PackageIndex],
-        architecture: &'a str,
-    ) -> Result<Self, DebianError> {
+    pub(super) fn new(indexes: &'a [PackageIndex], rules: Rules<'a>) -> Result<Self, DebianError> {
         let mut records = Vec::new();
         for (place, index) in indexes.iter().enumerate() {
-            records.append(&mut index.records(place, architecture)?);
+            records.append(&mut index.records(place, rules.architecture)?);
         }
         let mut universe = Self {
             indexes,
-            architecture,
+            rules,
+            copies: HashMap::new(),
             by_name: HashMap::with_capacity(records.len()),
             records,
             packages: Vec::new(),
@@ -125,10 +149,12 @@ impl<'a> Universe<'a> {
 
     fn group_versions(&mut self) {
         for (number, record) in self.records.iter().enumerate() {
+            let this = RecordId(number as u32);
             let id = *self.by_name.entry(record.name).or_insert_with(|| {
                 self.packages.push(Package {
                     name: record.name,
                     versions: vec![],
+                    candidate: this,
                     essential: false,
                     protected: false,
                 });
@@ -137,30 +163,44 @@ impl<'a> Universe<'a> {
             let package = &mut self.packages[id.0 as usize];
             package.essential |= record.essential;
             package.protected |= record.protected;
-            let known = |other: &RecordId| self.records[other.0 as usize].version == record.version;
-            if !package.versions.iter().any(known) {
-                package.versions.push(RecordId(number as u32));
+            let same = |other: &&RecordId| self.records[other.0 as usize].version == record.version;
+            match package.versions.iter().find(same) {
+                Some(first) => self.copies.entry(*first).or_default().push(this),
+                None => package.versions.push(this),
             }
             self.owners.push(id);
         }
+        let (indexes, copies, records) = (self.indexes, &self.copies, &self.records);
+        let preference = |id: &RecordId| {
+            let all = copies.get(id).map_or(&[][..], Vec::as_slice);
+            let of = |id: &RecordId| indexes[records[id.0 as usize].index].preference;
+            all.iter().map(of).chain([of(id)]).max()
+        };
         for package in &mut self.packages {
             // Stable: versions that are equal by order keep the order of the indexes.
             package.versions.sort_by(|left, right| {
                 let text = |id: &RecordId| self.records[id.0 as usize].version;
                 version::compare(text(right), text(left))
             });
+            let mut best = package.candidate;
+            for (place, id) in package.versions.iter().enumerate() {
+                if place == 0 || preference(id) > preference(&best) {
+                    best = *id;
+                }
+            }
+            package.candidate = best;
         }
     }
 
-    /// Puts a version before higher ones, for every package that has it.
+    /// Makes a version the candidate, for every package that has it.
     pub(super) fn prefer(&mut self, versions: &BTreeMap<String, String>) {
         for package in &mut self.packages {
             let Some(wanted) = versions.get(package.name) else {
                 continue;
             };
             let is_wanted = |id: &RecordId| self.records[id.0 as usize].version == wanted;
-            if let Some(place) = package.versions.iter().position(is_wanted) {
-                package.versions[..=place].rotate_right(1);
+            if let Some(kept) = package.versions.iter().copied().find(is_wanted) {
+                package.candidate = kept;
             }
         }
     }
@@ -170,7 +210,7 @@ impl<'a> Universe<'a> {
             if record.provides.is_empty() {
                 continue;
             }
-            let groups = relation::parse_field(record.provides, self.architecture);
+            let groups = relation::parse_field(record.provides, self.rules.architecture);
             let groups = groups.map_err(|group| {
                 self.indexes[record.index].malformed(record.name, "Provides", group)
             })?;
@@ -212,6 +252,13 @@ impl<'a> Universe<'a> {
         &self.indexes[self.record(id).index]
     }
 
+    /// Whether one of the suites that hold a version has this name.
+    pub(super) fn is_in_suite(&self, id: RecordId, suite: &str) -> bool {
+        let copies = self.copies.get(&id).map_or(&[][..], Vec::as_slice);
+        let mut all = copies.iter().chain([&id]);
+        all.any(|id| self.index_of(*id).suites.iter().any(|name| name == suite))
+    }
+
     pub(super) fn package_count(&self) -> usize {
         self.packages.len()
     }
@@ -246,8 +293,18 @@ impl<'a> Universe<'a> {
             return Ok(known.clone());
         }
         let mut found = Vec::new();
+        let owner = self.record(id).name;
         for (field, kind) in DependencyKind::FIELDS {
+            if !kind.is_critical() && !self.rules.recommends {
+                continue;
+            }
             for group in self.relations(id, field)? {
+                if group
+                    .iter()
+                    .any(|relation| self.is_unfollowed(owner, relation))
+                {
+                    continue;
+                }
                 if kind.is_negative() {
                     let single = |relation| Dependency {
                         kind,
@@ -267,6 +324,12 @@ impl<'a> Universe<'a> {
         Ok(found)
     }
 
+    fn is_unfollowed(&self, owner: &str, relation: &Relation<'_>) -> bool {
+        let is_it =
+            |left_out: &Unfollowed| left_out.package == owner && left_out.needs == relation.name;
+        self.rules.unfollowed.iter().any(is_it)
+    }
+
     /// The groups of one relation field of a version.
     pub(super) fn relations(
         &self,
@@ -278,7 +341,7 @@ impl<'a> Universe<'a> {
             return Ok(Vec::new());
         };
         let malformed = |group| self.indexes[record.index].malformed(record.name, field, group);
-        relation::parse_field(value, self.architecture).map_err(malformed)
+        relation::parse_field(value, self.rules.architecture).map_err(malformed)
     }
 
     /// The versions that satisfy a relation among those that `selected` gives for each package: the package of that
@@ -350,7 +413,7 @@ impl<'a> Universe<'a> {
             for record in &self.records {
                 let next = mentions.len() as u32;
                 mentions.entry(record.name).or_insert(next);
-                for name in mentioned_names(record.stanza, self.architecture) {
+                for name in mentioned_names(record.stanza, self.rules.architecture) {
                     let next = mentions.len() as u32;
                     mentions.entry(name).or_insert(next);
                 }

@@ -65,6 +65,7 @@ fn own(version: &str) -> InputPins {
         rank: None,
         archives: vec![archive],
         components: Vec::new(),
+        releases: Default::default(),
         suites: Vec::new(),
         kind: "url".to_owned(),
     };

@@ -93,7 +93,14 @@ pub(super) struct MadeSuite {
     pub(super) valid_until: Option<u64>,
     pub(super) suffixes: &'static [&'static str],
     pub(super) by_hash: bool,
+    /// More lines of the release file.
+    pub(super) fields: &'static str,
 }
+
+/// What the release file of backports says.
+pub(super) const BACKPORTS: &str = "NotAutomatic: yes\nButAutomaticUpgrades: yes\n";
+/// What the release file of experimental says.
+pub(super) const EXPERIMENTAL: &str = "NotAutomatic: yes\n";
 
 impl MadeSuite {
     pub(super) fn new(input: &'static str, suite: &'static str, lines: &str) -> Self {
@@ -106,6 +113,7 @@ impl MadeSuite {
             valid_until: None,
             suffixes: &[".xz"],
             by_hash: true,
+            fields: "",
         }
     }
 
@@ -122,7 +130,8 @@ impl MadeSuite {
         if self.by_hash {
             text += "Acquire-By-Hash: yes\n";
         }
-        text += "Architectures: all amd64\nComponents: main\nSHA256:\n";
+        text += self.fields;
+        text += "Architectures: all amd64\nNo-Support-for-Architecture-all: Packages\nComponents: main\nSHA256:\n";
         let plain = ("", self.packages.clone().into_bytes());
         let compressed = self
             .suffixes
@@ -203,7 +212,7 @@ pub(super) fn now() -> u64 {
     since.expect("after 1970").as_secs()
 }
 
-fn rfc5322(seconds: u64) -> String {
+pub(super) fn rfc5322(seconds: u64) -> String {
     let text = time::to_rfc3339(seconds);
     let (date, clock) = text
         .trim_end_matches('Z')
@@ -222,12 +231,17 @@ fn rfc5322(seconds: u64) -> String {
     )
 }
 
+/// Lines of `system_packages`.
+pub(super) fn parsed(lines: &[&str]) -> Vec<Request> {
+    let requests = lines.iter().map(|line| line.parse());
+    requests
+        .collect::<Result<_, _>>()
+        .expect("names of packages")
+}
+
 /// A request for packages of one suite of one input.
 pub(super) fn request(packages: &[&str]) -> DebianRequest {
-    let packages = packages
-        .iter()
-        .map(|name| name.parse().expect("a package name"))
-        .collect();
+    let packages = parsed(packages);
     let mut request = DebianRequest::stable("test", packages);
     request.sources.truncate(1);
     request.include_essential = false;
@@ -245,6 +259,7 @@ pub(super) async fn lock_with(
     let context = DebianContext {
         archive,
         keys: &keys,
+        own_keys: &BTreeMap::new(),
         cache: &cache,
         now: now(),
         offline,

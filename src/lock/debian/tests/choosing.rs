@@ -255,7 +255,7 @@ async fn the_highest_version_of_all_suites_and_of_equal_ones_the_first() {
     MadeSuite::new(DEBIAN, "test", "a 1\nb 1\nc 2").serve(&mut archive);
     MadeSuite::new(DEBIAN, "test-updates", "a 1\nb 1.1").serve(&mut archive);
     MadeSuite::new(DEBIAN_SECURITY, "test-security", "a 1\nb 1.2~\nc 1").serve(&mut archive);
-    let packages = ["a", "b", "c"].map(Request::newest).to_vec();
+    let packages = ["a", "b", "c"].map(Request::candidate).to_vec();
     let mut request = DebianRequest::stable("test", packages);
     let lock_all = lock(&archive, &request).await.expect("three suites");
     let found: Vec<_> = lock_all

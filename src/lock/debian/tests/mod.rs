@@ -5,4 +5,6 @@ mod apt;
 mod archive;
 mod cached;
 mod choosing;
+mod recommended;
+mod several;
 mod trust;

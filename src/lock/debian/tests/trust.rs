@@ -380,7 +380,7 @@ async fn missing_files_say_what_to_check() {
         "{message}"
     );
     let mut other = request(&["a"]);
-    other.components = vec!["main".to_owned(), "contrib".to_owned()];
+    other.sources[0].components = vec!["main".to_owned(), "contrib".to_owned()];
     let mut archive = MemoryArchive::default();
     suite.serve(&mut archive);
     let error = lock(&archive, &other)
