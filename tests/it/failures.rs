@@ -1,7 +1,7 @@
 //! What goes wrong outside: the right exit status, a message to act on, and nothing half-made.
 
 use crate::world::server::Fault;
-use crate::world::{World, fail, json, succeed, write};
+use crate::world::{self, World, debs, fail, json, succeed, write};
 
 /// Breaks the download of `beta`, builds, and builds again when the fault is gone.
 fn check(fault: Fault, status: i32, expected: &[&str]) {
@@ -57,6 +57,47 @@ fn a_pinned_file_that_is_gone() {
         69,
         &["beta-2.0-py3-none-any.whl", "cognix lock"],
     );
+}
+
+/// Debian's archives keep one version; the index may name the next one already.
+#[test]
+fn a_pinned_package_that_gave_way_to_a_newer_one() {
+    let world = World::new();
+    let project = world.project("model", "beta\n");
+    let text = std::fs::read_to_string(project.join("cog.yaml")).expect("readable");
+    write(
+        &project.join("cog.yaml"),
+        text.replace("build:\n", "build:\n  system_packages: [sl]\n"),
+    );
+    succeed(world.cognix("store").arg("lock").arg(&project));
+    let newer = debs::Deb::new("sl", "5.03").field("Depends: libc6");
+    let debs = world::base_debs().into_iter().chain([newer]);
+    debs::publish(
+        &world.server,
+        "debian",
+        "bookworm",
+        "bookworm",
+        &debs.collect::<Vec<_>>(),
+    );
+    world.server.break_path("sl_5.02_amd64.deb", Fault::Missing);
+    let text = fail(world.cognix("store").arg("build").arg(&project), 69);
+    for words in [
+        "sl_5.02_amd64.deb answers 404",
+        "the pinned version of sl is gone from the archive",
+        "`cognix lock --update sl`",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in:\n{text}");
+    }
+    succeed(
+        world
+            .cognix("store")
+            .arg("lock")
+            .arg(&project)
+            .args(["--update", "sl"]),
+    );
+    world.build("store", &project);
+    let lock = std::fs::read_to_string(project.join("cognix.lock")).expect("readable");
+    assert!(lock.contains("sl_5.03_amd64.deb"), "{lock}");
 }
 
 #[test]
