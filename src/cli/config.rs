@@ -25,6 +25,12 @@ impl ConfigArgs {
                     .warnings
                     .iter()
                     .for_each(|warning| warn(printer, warning));
+                if !loaded.unsupported.is_empty() && printer.format == Format::Text {
+                    printer.note("valid, but no image can be made of it yet:");
+                    loaded.unsupported.iter().for_each(|finding| {
+                        printer.note(format!("  {finding}"));
+                    });
+                }
                 let value = serde_json::to_value(loaded.report())
                     .map_err(|error| Failure::new(ErrorKind::Internal, error))?;
                 printer.result(&value, || text(&value))?;
@@ -41,28 +47,42 @@ impl ConfigArgs {
 
 /// A line per key; what is not set is left out.
 fn text(report: &Value) -> String {
-    let lines = report
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| !matches!(key.as_str(), "version" | "warnings"));
-    let shown = lines.filter_map(|(key, value)| {
-        let value = match value {
-            Value::Null => return None,
-            Value::String(text) => text.clone(),
-            Value::Array(items) if items.is_empty() => return None,
-            Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-            Value::Object(map) if map.is_empty() => return None,
-            Value::Object(map) => map
+    let mut lines = String::new();
+    for (key, value) in report.as_object().into_iter().flatten() {
+        match (key.as_str(), value) {
+            ("version" | "warnings" | "unsupported", _) => {}
+            ("install", Value::Object(parts)) => {
+                for (part, value) in parts {
+                    lines += &line(&format!("install {}", part.replace('_', " ")), value);
+                }
+            }
+            _ => lines += &line(key, value),
+        }
+    }
+    lines
+}
+
+fn line(key: &str, value: &Value) -> String {
+    let is_empty = match value {
+        Value::Null | Value::Bool(false) => key != "gpu",
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    if is_empty {
+        return String::new();
+    }
+    let value = match value {
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(map) => {
+            let pairs = map
                 .iter()
-                .map(|(name, value)| format!("{name}={}", plain(value)))
-                .collect::<Vec<_>>()
-                .join(", "),
-            other => other.to_string(),
-        };
-        Some(format!("{key:<16} {value}\n"))
-    });
-    shown.collect()
+                .map(|(name, value)| format!("{name}={}", plain(value)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        value => plain(value),
+    };
+    format!("{key:<21} {value}\n")
 }
 
 fn plain(value: &Value) -> String {

@@ -13,7 +13,6 @@ mod printer;
 mod progress;
 mod project;
 mod store;
-mod why;
 
 use std::path::PathBuf;
 

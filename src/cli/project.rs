@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::printer::Printer;
 use super::{Failure, cache_folder};
+use crate::config::LoadOptions;
 use crate::lock::{self, Architecture, Lock};
 use crate::mirrors::Mirrors;
 use crate::pipeline::{ImageOptions, PipelineError, Project, Source};
@@ -42,6 +43,9 @@ struct ProjectOptions {
     /// The name of the configuration file.
     #[arg(short, long, value_name = "NAME")]
     file: Option<String>,
+    /// Refuse keys in the configuration that Cog does not know.
+    #[arg(long)]
+    strict: bool,
     /// Where a named package source is: pypi, debian, debian-security, python-build-standalone (repeatable).
     #[arg(long = "mirror", value_name = "NAME=URL")]
     mirrors: Vec<String>,
@@ -50,10 +54,19 @@ struct ProjectOptions {
     platforms: Vec<Architecture>,
 }
 
+impl ProjectOptions {
+    fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            file: self.file.clone(),
+            strict: self.strict,
+        }
+    }
+}
+
 impl ProjectArgs {
     /// The configuration alone, as `cognix config` shows it.
     pub(super) fn load(&self) -> Result<crate::config::Loaded, PipelineError> {
-        crate::pipeline::load(&self.dir, self.options.file.as_deref())
+        crate::pipeline::load(&self.dir, &self.options.load_options())
     }
 
     pub(super) fn open(&self, printer: Printer) -> Result<OpenProject, Failure> {
@@ -96,7 +109,7 @@ impl OpenProject {
         options: &ProjectOptions,
         printer: Printer,
     ) -> Result<Self, Failure> {
-        let project = Project::open(dir, options.file.as_deref(), &options.platforms)
+        let project = Project::open(dir, &options.load_options(), &options.platforms)
             .map_err(pipeline_failure)?;
         project
             .warnings()

@@ -1,18 +1,17 @@
 //! What a model comes to once defaults are chosen and files are read.
 //!
-//! Pure: everything comes from a [`Loaded`] configuration. So far this is the path without a GPU; CUDA, cuDNN and the
-//! frameworks' own indexes are not chosen here yet, and [`super::unsupported`] says so.
+//! Pure: everything comes from a model and the requirements that were read for it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::finding::Finding;
+use super::frameworks::{self, Frameworks, Notes, Wish};
 use super::image_name;
-use super::load::Loaded;
+use super::model::Model;
 use super::position::Spanned;
 use super::python::PythonVersion;
-use super::reason::Reason;
 use super::reference::Reference;
-use super::requirements::{self, RequirementLine};
+use super::requirements::Install;
 use super::sdk::SdkVersion;
 
 /// The values that later stages work with.
@@ -24,8 +23,10 @@ pub struct Effective {
     pub gpu: bool,
     /// Debian packages, in the order of the file, each once.
     pub system_packages: Vec<Spanned<String>>,
-    /// Python requirements, in the order of the file, without the Cog runtime's own packages.
-    pub requirements: Vec<RequirementLine>,
+    /// CUDA, cuDNN, torch and TensorFlow.
+    pub frameworks: Frameworks,
+    /// What is handed to the resolver of Python packages.
+    pub install: Install,
     /// Variables of the image, by name.
     pub environment: BTreeMap<String, String>,
     /// The code that answers predictions.
@@ -40,10 +41,25 @@ pub struct Effective {
     pub image: String,
 }
 
-/// Chooses every value that the file leaves open.
-pub fn complete(loaded: &Loaded) -> Effective {
-    let model = &loaded.model;
+/// Chooses every value that the file leaves open; a value that cannot be chosen is an error among the notes.
+pub(super) fn complete(
+    model: &Model,
+    root: &Path,
+    file_name: &str,
+    mut install: Install,
+    notes: &mut Notes,
+) -> Effective {
     let build = model.build.as_ref();
+    let python = build.map_or_else(default_python, |build| build.python_version.value.clone());
+    let gpu = build.and_then(|build| build.gpu.as_ref());
+    let wish = Wish {
+        file: file_name,
+        python: &python,
+        gpu: gpu.filter(|gpu| gpu.value).map(|gpu| gpu.position),
+        cuda: build.and_then(|build| build.cuda.as_ref()),
+        cudnn: build.and_then(|build| build.cudnn.as_ref()),
+    };
+    let frameworks = frameworks::choose(&wish, &mut install, notes);
     let mut system_packages: Vec<Spanned<String>> = Vec::new();
     for package in build.iter().flat_map(|build| &build.system_packages) {
         if !system_packages
@@ -55,13 +71,11 @@ pub fn complete(loaded: &Loaded) -> Effective {
     }
     let named = model.image.as_ref().or(model.model.as_ref());
     Effective {
-        python: build.map_or_else(default_python, |build| build.python_version.value.clone()),
+        python,
         gpu: model.gpu(),
         system_packages,
-        requirements: requirement_lines(loaded)
-            .into_iter()
-            .filter(|line| !is_runtime(line))
-            .collect(),
+        frameworks,
+        install,
         environment: model
             .environment
             .iter()
@@ -73,54 +87,11 @@ pub fn complete(loaded: &Loaded) -> Effective {
         sdk: build
             .and_then(|build| build.sdk_version.as_ref())
             .map(|version| version.value.clone()),
-        image: named.map_or_else(
-            || image_name::of_folder(&loaded.root),
-            |name| name.value.clone(),
-        ),
+        image: named.map_or_else(|| image_name::of_folder(root), |name| name.value.clone()),
     }
 }
 
 fn default_python() -> PythonVersion {
     PythonVersion::parse(PythonVersion::DEFAULT)
         .expect("the default version is written in this program, and valid")
-}
-
-/// Every requirement as it was read, from the requirements file or from `python_packages`.
-pub(super) fn requirement_lines(loaded: &Loaded) -> Vec<RequirementLine> {
-    if let Some(file) = &loaded.requirements {
-        return requirements::lines(&file.text, &file.path);
-    }
-    let packages = loaded
-        .model
-        .build
-        .iter()
-        .flat_map(|build| &build.python_packages);
-    let lines = packages.flat_map(|package| {
-        requirements::lines(&package.value, &loaded.file_name)
-            .into_iter()
-            .map(|line| RequirementLine {
-                // The item says where it is; lines inside an item have no place of their own.
-                line: package.position.line,
-                column: package.position.column,
-                ..line
-            })
-    });
-    lines.collect()
-}
-
-/// Lines that ask for the Cog runtime itself: `sdk_version` decides about that.
-pub(super) fn ignored_requirements(loaded: &Loaded) -> Vec<Finding> {
-    let lines = requirement_lines(loaded).into_iter().filter(is_runtime);
-    lines
-        .map(|line| Finding {
-            position: Some(line.position()),
-            key: String::new(),
-            reason: Reason::RuntimeRequirement { line: line.text },
-            file: line.file,
-        })
-        .collect()
-}
-
-fn is_runtime(line: &RequirementLine) -> bool {
-    matches!(line.package().as_deref(), Some("cog" | "coglet"))
 }

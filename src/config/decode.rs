@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::credentials;
 use super::finding::Finding;
 use super::keys;
 use super::position::{Position, Spanned};
 use super::reason::Reason;
+use super::requirements::RequirementReason;
 use super::yaml::{Content, Entry, Node, Scalar};
 
 /// Collects findings while nodes become values.
@@ -16,6 +18,8 @@ pub(super) struct Decoder<'f> {
     file: &'f str,
     pub(super) errors: Vec<Finding>,
     pub(super) warnings: Vec<Finding>,
+    /// The requirements file: it is looked at also when the section that names it has mistakes.
+    pub(super) python_requirements: Option<Spanned<String>>,
 }
 
 /// A mapping whose keys were checked against the known ones.
@@ -84,6 +88,7 @@ impl<'f> Decoder<'f> {
             file,
             errors: Vec::new(),
             warnings: Vec::new(),
+            python_requirements: None,
         }
     }
 
@@ -221,6 +226,30 @@ impl<'f> Decoder<'f> {
     /// A list of texts.
     pub(super) fn texts(&mut self, field: Option<Field<'_>>) -> Vec<Spanned<String>> {
         self.list(field, |decoder, field| decoder.text(field))
+    }
+
+    /// A list of texts whose addresses lose their credentials.
+    pub(super) fn addresses(&mut self, field: Option<Field<'_>>) -> Vec<Spanned<String>> {
+        self.list(field, |decoder, field| {
+            let text = Spanned::new(decoder.text(field)?, field.position);
+            Some(decoder.without_credentials(&field.path, text).value)
+        })
+    }
+
+    /// The text without credentials, which are no part of a model, nor of the label that shows it.
+    pub(super) fn without_credentials(
+        &mut self,
+        path: &str,
+        text: Spanned<String>,
+    ) -> Spanned<String> {
+        match credentials::removed(&text.value) {
+            Some(clean) => {
+                let reason = RequirementReason::Credentials.into();
+                self.warning(path, text.position, reason);
+                Spanned::new(clean, text.position)
+            }
+            None => text,
+        }
     }
 
     /// A truth value.

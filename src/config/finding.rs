@@ -6,6 +6,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
+use super::credentials;
 use super::position::Position;
 use super::reason::Reason;
 
@@ -119,8 +120,10 @@ impl std::fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Text from a file as it may be shown: in quotes, control characters escaped, at most 80 characters.
+/// Text from a file as it may be shown: in quotes, control characters escaped, without credentials, at most 80
+/// characters.
 pub(super) fn quoted(text: &str) -> String {
+    let text = credentials::cleaned(text);
     let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     if text.chars().nth(80).is_some() {
         shown.push('…');

@@ -1,21 +1,32 @@
 //! Finds a model's configuration on disk and reads what belongs to it.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::complete::{self, Effective};
 use super::finding::{ConfigErrors, Finding};
+use super::frameworks::Notes;
 use super::model::Model;
-use super::parse::parse;
-use super::position::{Position, Spanned};
+use super::parse::{Draft, draft};
 use super::reason::Reason;
-use super::requirements::{self, RequirementsFile};
+use super::requirements::{self, Project, Requirements, read_text};
+use super::support;
 use super::yaml;
 
 /// The name of the configuration when no other is asked for.
 pub const DEFAULT_FILE: &str = "cog.yaml";
 /// How many folders upwards are searched, as in Cog.
 const MAX_PARENTS: usize = 100;
+
+/// How a configuration is looked for and read.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The name of the file, or its whole path; [`DEFAULT_FILE`] when absent.
+    pub file: Option<String>,
+    /// Whether a key that nothing reads is an error. Deprecated keys never are: Cog reads them.
+    pub strict: bool,
+}
 
 /// A valid configuration with the files that it names.
 #[derive(Debug)]
@@ -26,57 +37,76 @@ pub struct Loaded {
     pub file_name: String,
     /// What it says.
     pub model: Model,
-    /// The file that `build.python_requirements` names.
-    pub requirements: Option<RequirementsFile>,
+    /// What it comes to.
+    pub effective: Effective,
+    /// Python requirements as they were read, a line each: those of the requirements file, or the old list.
+    pub python_packages: Vec<String>,
     /// What was noticed.
     pub warnings: Vec<Finding>,
+    /// What keeps an image of the model from being built, although the configuration is valid.
+    pub unsupported: Vec<Finding>,
 }
 
-/// Finds `file` (or `cog.yaml`) in `start_dir` or a folder above it, and reads it.
-pub fn load(start_dir: &Path, file: Option<&str>) -> Result<Loaded, ConfigErrors> {
-    let name = file.unwrap_or(DEFAULT_FILE);
-    let fail = |reason| {
+/// Finds the configuration in `start_dir` or a folder above it, reads it with every file that it names, and completes it.
+pub fn load(start_dir: &Path, options: &LoadOptions) -> Result<Loaded, ConfigErrors> {
+    let name = options.file.as_deref().unwrap_or(DEFAULT_FILE);
+    let fail = |position, reason| {
         ConfigErrors::one(Finding {
             file: name.to_owned(),
-            position: None,
+            position,
             key: String::new(),
             reason,
         })
     };
-    let root = find(start_dir, name).map_err(fail)?;
-    let text = match read_text(&root.join(name), yaml::MAX_BYTES) {
-        Ok(text) => text,
-        Err((position, reason)) => {
-            return Err(ConfigErrors::one(Finding {
-                file: name.to_owned(),
-                position,
-                key: String::new(),
-                reason,
-            }));
+    let root = find(start_dir, name).map_err(|reason| fail(None, reason))?;
+    let text = read_text(&root.join(name), yaml::MAX_BYTES)
+        .map_err(|(position, reason)| fail(position, reason))?;
+    let project = Project::new(&root).map_err(|error| fail(None, Reason::Unreadable(error)))?;
+    let mut draft = draft(&text, name);
+    let requirements = read_requirements(&project, &draft, name);
+    let mut notes = Notes {
+        errors: requirements.errors,
+        warnings: requirements.warnings,
+        refusals: requirements.refusals,
+    };
+    let is_understood = draft.errors.is_empty() && notes.errors.is_empty();
+    let effective = is_understood.then(|| {
+        let install = requirements.install;
+        complete::complete(&draft.model, &root, name, install, &mut notes)
+    });
+    draft.errors.append(&mut notes.errors);
+    draft.warnings.append(&mut notes.warnings);
+    if options.strict {
+        let unknown = draft
+            .warnings
+            .extract_if(.., |warning| warning.is_unknown_key());
+        draft.errors.extend(unknown);
+    }
+    match effective {
+        Some(effective) if draft.errors.is_empty() => {
+            draft.warnings.sort_by(Finding::by_place);
+            let unsupported = support::unsupported(&draft.model, name, notes.refusals);
+            Ok(Loaded {
+                root,
+                file_name: name.to_owned(),
+                model: draft.model,
+                effective,
+                python_packages: requirements.read,
+                warnings: draft.warnings,
+                unsupported,
+            })
         }
-    };
-    let parsed = parse(&text, name)?;
-    let (model, mut warnings) = (parsed.model, parsed.warnings);
-    let path = model
-        .build
-        .as_ref()
-        .and_then(|build| build.python_requirements.as_ref());
-    let requirements = match path {
-        Some(path) => match read_requirements(&root, path, name) {
-            Ok(file) => Some(file),
-            Err(errors) => return Err(ConfigErrors { warnings, ..errors }),
-        },
-        None => None,
-    };
-    let loaded = Loaded {
-        root,
-        file_name: name.to_owned(),
-        model,
-        requirements,
-        warnings: Vec::new(),
-    };
-    warnings.extend(super::complete::ignored_requirements(&loaded));
-    Ok(Loaded { warnings, ..loaded })
+        _ => Err(ConfigErrors::new(draft.errors, draft.warnings)),
+    }
+}
+
+/// Reads what the model requires; of a text with mistakes only the file that it names.
+fn read_requirements(project: &Project, draft: &Draft, name: &str) -> Requirements {
+    match (&draft.python_requirements, &draft.model.build) {
+        (Some(path), _) => requirements::from_file(project, path, name),
+        (None, Some(build)) => requirements::from_list(project, &build.python_packages, name),
+        (None, None) => Requirements::default(),
+    }
 }
 
 /// The nearest folder, from `start_dir` upwards, that has the file.
@@ -115,73 +145,5 @@ fn project_of(folder: &Path, name: &str) -> PathBuf {
 fn not_found(error: &io::Error, start_dir: &Path) -> Option<Reason> {
     (error.kind() == io::ErrorKind::NotFound).then(|| Reason::NotFound {
         start: start_dir.display().to_string(),
-    })
-}
-
-/// Reads the requirements file: a file inside the project, wherever links lead.
-fn read_requirements(
-    root: &Path,
-    path: &Spanned<String>,
-    file_name: &str,
-) -> Result<RequirementsFile, ConfigErrors> {
-    let at_key = |reason| {
-        ConfigErrors::one(Finding {
-            file: file_name.to_owned(),
-            position: Some(path.position),
-            key: "build.python_requirements".to_owned(),
-            reason,
-        })
-    };
-    let shown = || path.value.clone();
-    let real = fs::canonicalize(root.join(&path.value)).map_err(|error| {
-        at_key(match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                Reason::FileMissing { path: shown() }
-            }
-            _ => Reason::Unreadable(error),
-        })
-    })?;
-    let project = fs::canonicalize(root).map_err(|error| at_key(Reason::Unreadable(error)))?;
-    if !real.starts_with(project) {
-        return Err(at_key(Reason::OutsideProject { path: shown() }));
-    }
-    if !fs::metadata(&real)
-        .map_err(|error| at_key(Reason::Unreadable(error)))?
-        .is_file()
-    {
-        return Err(at_key(Reason::NotAFile { path: shown() }));
-    }
-    match read_text(&real, requirements::MAX_BYTES) {
-        Ok(text) => Ok(RequirementsFile {
-            path: path.value.clone(),
-            text,
-        }),
-        Err((position, reason)) => {
-            let (file, key) = (path.value.clone(), String::new());
-            Err(ConfigErrors::one(Finding {
-                file,
-                position,
-                key,
-                reason,
-            }))
-        }
-    }
-}
-
-/// A whole file as text, if it is not larger than `limit`.
-fn read_text(path: &Path, limit: usize) -> Result<String, (Option<Position>, Reason)> {
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| (None, Reason::Unreadable(error)))?;
-    // One byte more than the limit tells a file that is too large, without reading all of it.
-    file.take(limit as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| (None, Reason::Unreadable(error)))?;
-    if bytes.len() > limit {
-        return Err((None, Reason::TooLarge { limit }));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-        (Some(Position::of_offset(&text, valid)), Reason::NotUtf8)
     })
 }

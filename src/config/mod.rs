@@ -1,16 +1,18 @@
 //! The model: what `cog.yaml` says, read as Cog reads it.
 //!
-//! [`parse`] turns text into a [`Model`] in which every datum knows its line and column; [`load`] finds the file and
-//! what it names; [`complete`] chooses what the file leaves open; [`unsupported`] tells what of a valid model cannot be
-//! built. Errors come all together, each with its place and, where there is one, a hint.
+//! [`parse`] turns text into a [`Model`] in which every datum knows its line and column. [`load`] finds the file and
+//! what it names, chooses what they leave open, and tells what of a valid model cannot be built. Errors come all
+//! together, each with its place and, where there is one, a hint.
 //!
 //! Nothing here asks an index, runs anything, or looks at the model's code.
 
 mod complete;
+mod credentials;
 mod cuda;
 mod decode;
 mod environment;
 mod finding;
+mod frameworks;
 mod image_name;
 mod keys;
 mod load;
@@ -31,17 +33,19 @@ mod tests;
 mod weights;
 mod yaml;
 
-pub use complete::{Effective, complete};
+pub use complete::Effective;
 pub use cuda::CudaVersion;
 pub use finding::{ConfigErrors, Finding};
-pub use load::{DEFAULT_FILE, Loaded, load};
+pub use frameworks::{Framework, FrameworkReason, Frameworks};
+pub use load::{DEFAULT_FILE, LoadOptions, Loaded, load};
 pub use model::{Build, EnvironmentVariable, Model, RunCommand, SecretMount, Weight, WeightSource};
 pub use parse::{Parsed, parse};
 pub use position::{Position, Spanned};
-pub use python::{DebianRelease, PythonVersion};
+pub use python::PythonVersion;
 pub use reason::Reason;
 pub use reference::Reference;
 pub use report::Report;
-pub use requirements::{RequirementKind, RequirementLine, RequirementsFile};
+pub use requirements::{
+    IndexOptions, Install, RequirementKind, RequirementLine, RequirementReason,
+};
 pub use sdk::SdkVersion;
-pub use support::unsupported;

@@ -3,6 +3,7 @@
 use super::decode::Decoder;
 use super::finding::{ConfigErrors, Finding};
 use super::model::Model;
+use super::position::Spanned;
 use super::python::PythonVersion;
 use super::reason::Reason;
 use super::{sections, yaml};
@@ -20,28 +21,47 @@ pub struct Parsed {
 ///
 /// An error holds everything that is wrong with the text, not just the first mistake, unless the text is no YAML.
 pub fn parse(text: &str, file_name: &str) -> Result<Parsed, ConfigErrors> {
-    let mut decoder = Decoder::new(file_name);
-    let document = match yaml::read(text) {
-        Ok(document) => document,
-        Err(error) => {
-            decoder.error("", error.position, error.reason);
-            return Err(ConfigErrors::new(decoder.errors, decoder.warnings));
-        }
-    };
-    for mistake in document.mistakes {
-        decoder.error("", mistake.position, mistake.reason);
+    let draft = draft(text, file_name);
+    if !draft.errors.is_empty() {
+        return Err(ConfigErrors::new(draft.errors, draft.warnings));
     }
-    let model = match document.root {
-        Some(root) if !root.is_null() => sections::model(&mut decoder, &root),
-        _ => Model::default(),
-    };
-    note_python(&mut decoder, &model);
-    if decoder.errors.is_empty() {
-        let mut warnings = decoder.warnings;
-        warnings.sort_by(Finding::by_place);
-        Ok(Parsed { model, warnings })
-    } else {
-        Err(ConfigErrors::new(decoder.errors, decoder.warnings))
+    let (model, mut warnings) = (draft.model, draft.warnings);
+    warnings.sort_by(Finding::by_place);
+    Ok(Parsed { model, warnings })
+}
+
+/// What a text says, as far as it can be understood.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// Counts only without errors.
+    pub(super) model: Model,
+    /// The file that the build section names, also when the rest of the section is wrong.
+    pub(super) python_requirements: Option<Spanned<String>>,
+    pub(super) errors: Vec<Finding>,
+    pub(super) warnings: Vec<Finding>,
+}
+
+/// Reads everything that a text says, with all mistakes.
+pub(super) fn draft(text: &str, file_name: &str) -> Draft {
+    let mut decoder = Decoder::new(file_name);
+    let mut model = Model::default();
+    match yaml::read(text) {
+        Err(error) => decoder.error("", error.position, error.reason),
+        Ok(document) => {
+            for mistake in document.mistakes {
+                decoder.error("", mistake.position, mistake.reason);
+            }
+            if let Some(root) = document.root.filter(|root| !root.is_null()) {
+                model = sections::model(&mut decoder, &root);
+            }
+            note_python(&mut decoder, &model);
+        }
+    }
+    Draft {
+        model,
+        python_requirements: decoder.python_requirements,
+        errors: decoder.errors,
+        warnings: decoder.warnings,
     }
 }
 

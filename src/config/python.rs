@@ -18,36 +18,13 @@ const MINIMUM: (u32, u32) = (3, 10);
 /// The first version whose event loop Cog's concurrent predictions need.
 pub(super) const CONCURRENCY_MINIMUM: (u32, u32) = (3, 11);
 
-/// A release of Debian that an image can be based on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DebianRelease {
-    /// Debian 12, with Python 3.11.
-    Bookworm,
-    /// Debian 13, with Python 3.13, and below every Python that Debian does not ship.
-    Trixie,
-}
-
-/// The versions of Python that can be provided, newest first, and the release that they stand on.
-const PROVIDED: [((u32, u32), DebianRelease); 5] = [
-    ((3, 14), DebianRelease::Trixie),
-    ((3, 13), DebianRelease::Trixie),
-    ((3, 12), DebianRelease::Trixie),
-    ((3, 11), DebianRelease::Bookworm),
-    ((3, 10), DebianRelease::Trixie),
-];
-
-impl DebianRelease {
-    /// The name that suites of the release start with.
-    pub fn codename(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-        }
-    }
-}
+/// The newest version that Cog's tables and its prebuilt images know.
+const NEWEST: (u32, u32) = (3, 14);
 
 impl PythonVersion {
-    /// The version for a model that names none: the newest that Debian ships.
+    /// The version for a model that names none: the newest that Debian has, so that every machine can build it.
+    ///
+    /// A newer one would come as an archive of its own, which not every machine can reach.
     pub(super) const DEFAULT: &'static str = "3.13";
 
     /// Reads `major.minor` with anything after a second dot, as Cog does.
@@ -96,18 +73,13 @@ impl PythonVersion {
         self.text.matches('.').count() > 1
     }
 
-    /// The Debian release that this Python stands on; `None` when it cannot be provided.
-    pub fn debian_release(&self) -> Option<DebianRelease> {
-        PROVIDED
-            .iter()
-            .find(|(numbers, _)| *numbers == self.numbers())
-            .map(|(_, release)| *release)
+    /// Whether an image can have this Python.
+    pub(super) fn is_provided(&self) -> bool {
+        (MINIMUM..=NEWEST).contains(&self.numbers())
     }
 
-    /// Every version that can be provided, in words.
+    /// Every version that an image can have, in words.
     pub(super) fn available() -> String {
-        PROVIDED
-            .map(|((major, minor), _)| format!("{major}.{minor}"))
-            .join(", ")
+        format!("{}.{} to {}.{}", MINIMUM.0, MINIMUM.1, NEWEST.0, NEWEST.1)
     }
 }

@@ -7,7 +7,9 @@ use std::io;
 use thiserror::Error;
 
 use super::finding::quoted;
+use super::frameworks::FrameworkReason;
 use super::position::Position;
+use super::requirements::RequirementReason;
 
 /// What was found; the first groups make a configuration invalid, the last two do not.
 #[derive(Debug, Error)]
@@ -183,9 +185,17 @@ pub enum Reason {
     #[error("{} must be a version or the word prerelease", quoted(found))]
     SdkVersion { found: String },
 
+    // Rooms of their own.
+    /// About requirements.
+    #[error(transparent)]
+    Requirement(#[from] RequirementReason),
+    /// About CUDA and the frameworks.
+    #[error(transparent)]
+    Framework(#[from] FrameworkReason),
+
     // Warnings.
     /// A key that nothing reads.
-    #[error("unknown key, ignored")]
+    #[error("unknown key, which Cog ignores")]
     UnknownKey { nearest: Option<String> },
     /// A key that Cog keeps for old files only.
     #[error("deprecated: use {replacement} instead")]
@@ -199,13 +209,6 @@ pub enum Reason {
     /// No version was asked for.
     #[error("python_version is not set: using {used}")]
     PythonDefault { used: &'static str },
-    /// The runtime comes from `sdk_version`.
-    #[error(
-        "requirement {} is ignored: the SDK is chosen by build.sdk_version",
-        quoted(line)
-    )]
-    RuntimeRequirement { line: String },
-
     // Valid, and not to be built.
     /// There is a place in the model for it, and no code behind it.
     #[error("{what} cannot be built yet")]
@@ -233,6 +236,8 @@ pub enum Reason {
 impl Reason {
     pub(super) fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Requirement(reason) => return reason.hint(),
+            Self::Framework(reason) => return reason.hint(),
             Self::NotFound { .. } => {
                 "write one beside the model's code, or name another file with -f"
             }
@@ -248,7 +253,9 @@ impl Reason {
                 return Some(format!("write it as \"{example}\""));
             }
             Self::PackagesAndRequirements => "move the packages into the requirements file",
-            Self::FileMissing { .. } => "paths are relative to the folder of the configuration",
+            Self::FileMissing { .. } => {
+                "paths are relative to the folder of the file that names them"
+            }
             Self::OutsideProject { .. } => {
                 "copy it into the project: only its files can be part of the image"
             }

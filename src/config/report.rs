@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::complete::{Effective, complete, requirement_lines};
+use super::complete::Effective;
 use super::finding::{ConfigErrors, Finding};
+use super::frameworks::Framework;
 use super::load::Loaded;
-use super::model::{RunCommand, SecretMount, Weight, WeightSource};
+use super::model::{Model, RunCommand, SecretMount, Weight, WeightSource};
 use super::position::Spanned;
-use super::requirements::RequirementLine;
+use super::reference::Reference;
+use super::requirements::{Install, RequirementLine};
 
 /// The version of both objects below.
 const VERSION: u32 = 1;
@@ -19,88 +21,98 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize)]
 pub struct Report<'l> {
     version: u32,
-    python_version: String,
+    python_version: &'l str,
     gpu: bool,
     cuda: Option<&'l str>,
     cudnn: Option<&'l str>,
-    torch: Option<String>,
-    tensorflow: Option<String>,
+    /// The tag of NVIDIA's image that Cog would build on.
+    cuda_image: Option<&'l str>,
+    torch: Option<&'l str>,
+    tensorflow: Option<&'l str>,
     system_packages: Vec<String>,
     /// Requirements as they were read.
-    python_packages: Vec<String>,
-    install: Install,
-    run: Option<String>,
+    python_packages: &'l [String],
+    install: InstallReport<'l>,
+    run: Option<&'l str>,
     /// The same as `run`, under its old name.
-    predict: Option<String>,
-    train: Option<String>,
-    environment: BTreeMap<String, String>,
-    image: String,
+    predict: Option<&'l str>,
+    train: Option<&'l str>,
+    environment: &'l BTreeMap<String, String>,
+    image: &'l str,
     concurrency: Option<u32>,
     warnings: &'l [Finding],
+    /// What keeps an image from being built.
+    unsupported: &'l [Finding],
 }
 
 /// What is handed to the resolver.
 #[derive(Debug, Serialize)]
-struct Install {
-    /// Options that choose indexes.
-    options: Vec<String>,
-    requirements: Vec<String>,
+struct InstallReport<'l> {
+    index: Option<&'l str>,
+    extra_indexes: &'l [String],
+    find_links: &'l [String],
+    no_index: bool,
+    prerelease: bool,
+    requirements: Vec<&'l str>,
+    constraints: Vec<&'l str>,
+}
+
+impl<'l> InstallReport<'l> {
+    fn new(install: &'l Install) -> Self {
+        fn texts(lines: &[RequirementLine]) -> Vec<&str> {
+            lines.iter().map(|line| line.text.as_str()).collect()
+        }
+        Self {
+            index: install.options.index.as_deref(),
+            extra_indexes: &install.options.extra_indexes,
+            find_links: &install.options.find_links,
+            no_index: install.options.no_index,
+            prerelease: install.options.prerelease,
+            requirements: texts(&install.requirements),
+            constraints: texts(&install.constraints),
+        }
+    }
 }
 
 impl Loaded {
     /// The configuration for people and programs to read.
     pub fn report(&self) -> Report<'_> {
-        let effective = complete(self);
-        let lines = requirement_lines(self);
-        let build = self.model.build.as_ref();
-        let version_of = |package: &str| {
-            let line = lines
-                .iter()
-                .find(|line| line.package().as_deref() == Some(package));
-            line.and_then(RequirementLine::version)
-        };
-        let is_option = |line: &&RequirementLine| line.text.starts_with('-');
-        let texts = |lines: Vec<&RequirementLine>| {
-            lines.into_iter().map(|line| line.text.clone()).collect()
-        };
-        let run = effective.run.map(|run| run.text);
+        let effective = &self.effective;
+        let frameworks = &effective.frameworks;
+        fn version(framework: &Option<Framework>) -> Option<&str> {
+            framework
+                .as_ref()
+                .map(|framework| framework.version.as_str())
+        }
+        fn text(reference: &Option<Reference>) -> Option<&str> {
+            reference.as_ref().map(|reference| reference.text.as_str())
+        }
         Report {
             version: VERSION,
-            python_version: effective.python.text,
+            python_version: &effective.python.text,
             gpu: effective.gpu,
-            cuda: build
-                .and_then(|build| build.cuda.as_ref())
-                .map(|cuda| cuda.text.as_str()),
-            cudnn: build
-                .and_then(|build| build.cudnn.as_ref())
-                .map(|cudnn| cudnn.value.as_str()),
-            torch: version_of("torch"),
-            tensorflow: version_of("tensorflow"),
+            cuda: frameworks.cuda.as_deref(),
+            cudnn: frameworks.cudnn.as_deref(),
+            cuda_image: frameworks.cuda_image.as_deref(),
+            torch: version(&frameworks.torch),
+            tensorflow: version(&frameworks.tensorflow),
             system_packages: values(&effective.system_packages),
-            python_packages: texts(lines.iter().collect()),
-            install: Install {
-                options: texts(effective.requirements.iter().filter(is_option).collect()),
-                requirements: texts(
-                    effective
-                        .requirements
-                        .iter()
-                        .filter(|line| !is_option(line))
-                        .collect(),
-                ),
-            },
-            predict: run.clone(),
-            run,
-            train: effective.train.map(|train| train.text),
-            environment: effective.environment,
-            image: effective.image,
+            python_packages: &self.python_packages,
+            install: InstallReport::new(&effective.install),
+            run: text(&effective.run),
+            predict: text(&effective.run),
+            train: text(&effective.train),
+            environment: &effective.environment,
+            image: &effective.image,
             concurrency: effective.concurrency,
             warnings: &self.warnings,
+            unsupported: &self.unsupported,
         }
     }
 
     /// The completed configuration as Cog writes it into the label `run.cog.config`: compact, `run` under its old name.
     pub fn label(&self) -> String {
-        let label = Label::new(self, complete(self));
+        let label = Label::new(&self.model, &self.effective);
         serde_json::to_string(&label).expect("texts, numbers and lists are always JSON")
     }
 }
@@ -203,10 +215,10 @@ struct LabelSource {
 }
 
 impl Label {
-    fn new(loaded: &Loaded, effective: Effective) -> Self {
-        let model = &loaded.model;
+    fn new(model: &Model, effective: &Effective) -> Self {
         let text =
             |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.value.clone());
+        let reference = |value: &Option<Reference>| value.as_ref().map(|value| value.text.clone());
         let build = model
             .build
             .as_ref()
@@ -218,8 +230,8 @@ impl Label {
                 run: build.run.iter().map(LabelCommand::new).collect(),
                 system_packages: values(&build.system_packages),
                 pre_install: values(&build.pre_install),
-                cuda: build.cuda.as_ref().map(|cuda| cuda.text.clone()),
-                cudnn: text(&build.cudnn),
+                cuda: effective.frameworks.cuda.clone(),
+                cudnn: effective.frameworks.cudnn.clone(),
                 sdk_version: build
                     .sdk_version
                     .as_ref()
@@ -227,13 +239,13 @@ impl Label {
             });
         Self {
             build: LabelBuild {
-                python_version: effective.python.text,
+                python_version: effective.python.text.clone(),
                 ..build
             },
             image: text(&model.image),
             model: text(&model.model),
-            predict: effective.run.map(|run| run.text),
-            train: effective.train.map(|train| train.text),
+            predict: reference(&effective.run),
+            train: reference(&effective.train),
             concurrency: effective.concurrency.map(|max| LabelConcurrency { max }),
             environment: model
                 .environment

@@ -132,7 +132,8 @@ fn build(decoder: &mut Decoder<'_>, field: &Field<'_>) -> Option<Build> {
         .optional_text(fields.get("sdk_version"))
         .and_then(|text| decoder.parsed("build.sdk_version", text, SdkVersion::parse));
     let python_requirements = decoder.optional_text(fields.get("python_requirements"));
-    let python_packages = decoder.texts(fields.get("python_packages"));
+    decoder.python_requirements.clone_from(&python_requirements);
+    let python_packages = decoder.addresses(fields.get("python_packages"));
     let system_packages = decoder.texts(fields.get("system_packages"));
     let run = decoder.list(fields.get("run"), run_command);
     let pre_install = decoder.texts(fields.get("pre_install"));

@@ -3,23 +3,20 @@
 //! One place for all of it: `cognix config` shows such a model, every building command refuses it. Two kinds stand
 //! here side by side: what Cog refuses only when it generates a build, and what this program does not do yet.
 
-use super::complete::{complete, requirement_lines};
 use super::finding::Finding;
-use super::load::Loaded;
-use super::model::Build;
+use super::model::{Build, Model};
 use super::position::{Position, Spanned};
 use super::python::PythonVersion;
 use super::reason::Reason;
 use super::reference::Reference;
-use super::requirements::{RequirementKind, RequirementLine};
 
-/// Everything that keeps an image of the model from being built, each with its place; empty when nothing does.
-pub fn unsupported(loaded: &Loaded) -> Vec<Finding> {
+/// Everything that keeps an image of the model from being built, each with its place; `found` are the findings of
+/// other files.
+pub(super) fn unsupported(model: &Model, file_name: &str, found: Vec<Finding>) -> Vec<Finding> {
     let mut notes = Notes {
-        file: &loaded.file_name,
-        findings: Vec::new(),
+        file: file_name,
+        findings: found,
     };
-    let model = &loaded.model;
     if let Some(build) = &model.build {
         build_section(&mut notes, build);
     }
@@ -38,32 +35,13 @@ pub fn unsupported(loaded: &Loaded) -> Vec<Finding> {
             "a model with managed weights",
         );
     }
-    for line in requirement_lines(loaded) {
-        if let Some(what) = requirement(&line) {
-            let (position, reason) = (
-                Some(line.position()),
-                Reason::Unsupported {
-                    what: what.to_owned(),
-                },
-            );
-            notes.findings.push(Finding {
-                file: line.file,
-                position,
-                key: String::new(),
-                reason,
-            });
-        }
-    }
-    if complete(loaded).python.debian_release().is_none() {
-        let python = model.build.as_ref().map(|build| &build.python_version);
-        notes.findings.extend(
-            python.map(|python| {
-                notes.finding("build.python_version", python.position, missing(python))
-            }),
-        );
+    if let Some(python) = model.build.as_ref().map(|build| &build.python_version)
+        && !python.is_provided()
+    {
+        notes.add("build.python_version", python.position, missing(python));
     }
     if model.run.is_none() && model.train.is_none() {
-        let file = loaded.file_name.clone();
+        let file = file_name.to_owned();
         notes.findings.push(Finding {
             file,
             position: None,
@@ -71,6 +49,7 @@ pub fn unsupported(loaded: &Loaded) -> Vec<Finding> {
             reason: Reason::NothingToRun,
         });
     }
+    notes.findings.sort_by(Finding::by_place);
     notes.findings
 }
 
@@ -105,9 +84,6 @@ impl Notes<'_> {
 }
 
 fn build_section(notes: &mut Notes<'_>, build: &Build) {
-    if let Some(gpu) = build.gpu.as_ref().filter(|gpu| gpu.value) {
-        notes.unsupported("build.gpu", gpu.position, "a model for a GPU");
-    }
     for (index, command) in build.run.iter().enumerate() {
         self::command(
             notes,
@@ -164,21 +140,6 @@ fn missing(python: &Spanned<PythonVersion>) -> Reason {
     Reason::PythonUnavailable {
         found: python.text.clone(),
         available: PythonVersion::available(),
-    }
-}
-
-/// What a requirement asks for, in words, unless it is a package from an index.
-fn requirement(line: &RequirementLine) -> Option<&'static str> {
-    match line.kind() {
-        RequirementKind::Package => None,
-        RequirementKind::HashedPackage => Some("a requirement with --hash"),
-        RequirementKind::Url => Some("a requirement from a URL"),
-        RequirementKind::Repository => Some("a requirement from a source repository"),
-        RequirementKind::LocalFile => Some("a requirement from a local file or folder"),
-        RequirementKind::Editable => Some("an editable requirement (-e)"),
-        RequirementKind::Include => Some("a requirements file that includes another one (-r, -c)"),
-        RequirementKind::Option => Some("a requirements file with options"),
-        RequirementKind::Variable => Some("a requirement with an environment variable"),
     }
 }
 

@@ -84,7 +84,9 @@ fn sources(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Vec<WeightS
 
 fn source(decoder: &mut Decoder<'_>, field: &Field<'_>) -> Option<WeightSource> {
     let fields = decoder.mapping(field, keys::WEIGHT_SOURCE)?;
-    let uri = decoder.required_text(&fields, "uri");
+    let uri = decoder
+        .required_text(&fields, "uri")
+        .map(|uri| decoder.without_credentials(&fields.path_of("uri"), uri));
     let include = decoder.list(fields.get("include"), pattern);
     let exclude = decoder.list(fields.get("exclude"), pattern);
     Some(WeightSource {

@@ -20,7 +20,6 @@ mod shared_paths;
 pub mod standalone;
 #[cfg(test)]
 pub(crate) mod tests;
-pub mod why;
 
 use std::collections::BTreeMap;
 

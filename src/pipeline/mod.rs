@@ -21,12 +21,11 @@ use cognix_store::{CancellationToken, Store};
 
 use crate::builtins::source::SourceTree;
 use crate::builtins::wheel::{self, InstallTarget};
-use crate::config::{self, Effective, Loaded};
+use crate::config::{self, Effective, LoadOptions, Loaded};
 use crate::layers::Timestamp;
 use crate::lock::exchange::{ForeignLock, Import, Places, RequirementPlace};
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
-use crate::lock::python::{Cutoff, WheelOrigin};
-use crate::lock::why::{self, Root, Why};
+use crate::lock::python::Cutoff;
 use crate::lock::{
     self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
     ResolveContext, Resolved, standalone,
@@ -45,15 +44,14 @@ pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image,
 const SOURCE_NAME: &str = "source";
 
 /// Reads a model's configuration, and nothing else.
-pub fn load(dir: &Path, file: Option<&str>) -> Result<Loaded, PipelineError> {
-    Ok(config::load(dir, file)?)
+pub fn load(dir: &Path, options: &LoadOptions) -> Result<Loaded, PipelineError> {
+    Ok(config::load(dir, options)?)
 }
 
 /// A model that can be built.
 #[derive(Debug)]
 pub struct Project {
     loaded: Loaded,
-    effective: Effective,
     settings: Settings,
     /// Never empty, sorted by architecture.
     platforms: Vec<Platform>,
@@ -65,27 +63,25 @@ impl Project {
     /// The platforms are those of the spec unless some are given.
     pub fn open(
         dir: &Path,
-        file: Option<&str>,
+        options: &LoadOptions,
         platforms: &[Architecture],
     ) -> Result<Self, PipelineError> {
-        let loaded = load(dir, file)?;
+        let mut loaded = load(dir, options)?;
         // A command can be run in an image that has nothing to run by itself; see `require_runner`.
-        let mut unsupported = config::unsupported(&loaded);
+        let mut unsupported = std::mem::take(&mut loaded.unsupported);
         unsupported.retain(|finding| !matches!(finding.reason, config::Reason::NothingToRun));
         if !unsupported.is_empty() {
             return Err(refused(unsupported));
         }
-        let effective = config::complete(&loaded);
         let settings = spec::load(&loaded.root)?;
         let wanted = if platforms.is_empty() {
             &settings.platforms
         } else {
             platforms
         };
-        let platforms = platforms_of(&effective, &settings, wanted)?;
+        let platforms = platforms_of(&loaded.effective, &settings, wanted)?;
         Ok(Self {
             loaded,
-            effective,
             settings,
             platforms,
         })
@@ -131,7 +127,7 @@ impl Project {
 
     /// The image's name.
     pub fn image_name(&self) -> &str {
-        &self.effective.image
+        &self.loaded.effective.image
     }
 
     /// The image's name, if the model has one; the one that is made up otherwise follows from the folder, which must not
@@ -149,13 +145,20 @@ impl Project {
 
     /// The question that a lock of this project answers.
     pub fn request(&self) -> LockRequest {
-        let sdk = self.effective.sdk.as_ref().map(ToString::to_string);
+        let install = &self.loaded.effective.install;
+        let sdk = self.loaded.effective.sdk.as_ref().map(ToString::to_string);
         LockRequest {
             base: sorted(self.settings.base.packages.iter().cloned()),
             budget: self.settings.layers.budget,
             conflicts: self.settings.layers.conflicts.clone(),
-            constraints: Vec::new(),
-            index_options: IndexOptions::default(),
+            constraints: texts(&install.constraints),
+            index_options: IndexOptions {
+                index: install.options.index.clone(),
+                extra_indexes: install.options.extra_indexes.clone(),
+                find_links: install.options.find_links.clone(),
+                no_index: install.options.no_index,
+                prerelease: install.options.prerelease,
+            },
             inputs: self.pins(),
             platforms: self.architectures().collect(),
             python: self.python().to_string(),
@@ -166,15 +169,11 @@ impl Project {
             },
             recommends: self.settings.base.recommends,
             tier: self.settings.base.tier,
-            requirements: self
-                .effective
-                .requirements
-                .iter()
-                .map(|line| line.text.clone())
-                .collect(),
+            requirements: texts(&install.requirements),
             sdk: cog_runtime::sdk_requirement(sdk.as_deref()),
             system_packages: sorted(
-                self.effective
+                self.loaded
+                    .effective
                     .system_packages
                     .iter()
                     .map(|package| package.value.clone()),
@@ -332,78 +331,13 @@ impl Project {
         Ok(lock::exchange::export(lock, &places).await?)
     }
 
-    /// Why a package of a lock is there; `mirrors` are asked for what else its release has.
-    pub async fn why(
-        &self,
-        lock: &Lock,
-        architecture: Architecture,
-        name: &str,
-        mirrors: &Mirrors,
-    ) -> Result<Why, PipelineError> {
-        let mut platforms = self.platforms.iter();
-        let platform = platforms.find(|platform| platform.architecture == architecture);
-        let question = why::Question {
-            lock,
-            platform: *platform.ok_or(PipelineError::NotLocked(architecture))?,
-            roots: &self.roots(),
-        };
-        let found = lock.find_package(name).ok();
-        let wheel = found
-            .filter(|(kind, _)| *kind == PackageKind::Wheel)
-            .and_then(|(_, name)| {
-                let packages = &lock.platforms.get(&architecture)?.python.packages;
-                packages.iter().find(|wheel| wheel.name == name)
-            });
-        let files = match wheel.map(|wheel| (&wheel.origin, &wheel.name)) {
-            Some((WheelOrigin::Index { input }, name)) => mirrors.python_files(input, name).await,
-            _ => None,
-        };
-        Ok(question.why(name, files.as_deref())?)
-    }
-
-    /// Everything that asks for packages, with its place.
-    fn roots(&self) -> Vec<Root> {
-        let file = &self.loaded.file_name;
-        let root = |kind, text: &str, place: String| Root {
-            text: text.to_owned(),
-            place,
-            kind,
-        };
-        let (wheel, deb) = (PackageKind::Wheel, PackageKind::Deb);
-        let request = self.request();
-        let lines = self.effective.requirements.iter();
-        let lines =
-            lines.map(|line| root(wheel, &line.text, format!("{}:{}", line.file, line.line)));
-        let sdk = root(
-            wheel,
-            &request.sdk,
-            "every Cog image has the SDK".to_owned(),
-        );
-        let packages = self.effective.system_packages.iter();
-        let packages = packages.map(|package| {
-            let place = format!("{file}:{}", package.position.line);
-            root(deb, &package.value, place)
-        });
-        let base = request.base.iter();
-        let base = base.map(|name| root(deb, name, "base.packages of cognix.nix".to_owned()));
-        let build = self.loaded.model.build.as_ref();
-        let line = build.map(|build| build.python_version.position.line);
-        let python = match line {
-            Some(line) => format!("{file}:{line}"),
-            None => "the image's Python".to_owned(),
-        };
-        let interpreter = root(deb, &format!("python{}", self.python()), python);
-        let fixed = [sdk, interpreter];
-        lines.chain(packages).chain(base).chain(fixed).collect()
-    }
-
     /// A lock of another tool, with the places of the model's own requirements.
     fn import(&self, lock: ForeignLock) -> Import {
         let place = |line: &config::RequirementLine| RequirementPlace {
             text: line.text.clone(),
             place: format!("{}:{}", line.file, line.line),
         };
-        let requirements = self.effective.requirements.iter().map(place);
+        let requirements = self.loaded.effective.install.requirements.iter().map(place);
         Import {
             lock,
             requirements: requirements.collect(),
@@ -449,17 +383,25 @@ impl Project {
         let settings = cog_runtime::ModelSettings {
             architecture,
             predict: self
+                .loaded
                 .effective
                 .run
                 .as_ref()
                 .map(|reference| reference.text.clone()),
             train: self
+                .loaded
                 .effective
                 .train
                 .as_ref()
                 .map(|reference| reference.text.clone()),
-            max_concurrency: self.effective.concurrency,
-            environment: self.effective.environment.clone().into_iter().collect(),
+            max_concurrency: self.loaded.effective.concurrency,
+            environment: self
+                .loaded
+                .effective
+                .environment
+                .clone()
+                .into_iter()
+                .collect(),
         };
         let mut labels = labels::labels(lock, self.loaded.label());
         labels.extend(options.labels.clone());
@@ -476,6 +418,10 @@ impl Project {
             runtime: &runtime,
         })?)
     }
+}
+
+fn texts(lines: &[config::RequirementLine]) -> Vec<String> {
+    lines.iter().map(|line| line.text.clone()).collect()
 }
 
 fn refused(errors: Vec<config::Finding>) -> PipelineError {

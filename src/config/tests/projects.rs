@@ -2,12 +2,21 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::{Loaded, Reason, complete, load, unsupported};
+use super::super::{ConfigErrors, LoadOptions, Loaded, Reason};
 use super::shown;
+
+fn load(start: &Path, file: Option<&str>) -> Result<Loaded, ConfigErrors> {
+    let options = LoadOptions {
+        file: file.map(str::to_owned),
+        strict: false,
+    };
+    super::super::load(start, &options)
+}
 
 /// A folder `hello` with files in it.
 fn project(files: &[(&str, &str)]) -> TempDir {
@@ -49,9 +58,12 @@ fn the_file_is_searched_upwards() {
         (found.root.as_path(), found.file_name.as_str()),
         (root.as_path(), "cog.yaml")
     );
-    assert_eq!(complete(&found).image, "found");
+    assert_eq!(found.effective.image, "found");
     assert_eq!(
-        complete(&load(&root.join("a"), Some("other.yaml")).expect("found")).image,
+        load(&root.join("a"), Some("other.yaml"))
+            .expect("found")
+            .effective
+            .image,
         "other"
     );
     let absolute = root.join("other.yaml").display().to_string();
@@ -117,7 +129,7 @@ fn requirements_are_read_from_the_project() {
             "# tools\nnumpy==1.26.4\ncog\n pandas\n",
         ),
     ]);
-    let lines: Vec<_> = complete(&found).requirements;
+    let lines = &found.effective.install.requirements;
     let lines: Vec<(&str, &str, u32, u32)> = lines
         .iter()
         .map(|line| {
@@ -152,7 +164,10 @@ fn packages_of_the_old_list_stand_in_the_configuration() {
     let config = format!(
         "{BUILD}  python_packages:\n    - numpy==1.26.4\n    - Coglet>=1\n    - 'pandas ; python_version > \"3\"'\n"
     );
-    let lines = complete(&loaded(&[("cog.yaml", &config)])).requirements;
+    let lines = loaded(&[("cog.yaml", &config)])
+        .effective
+        .install
+        .requirements;
     let lines: Vec<String> = lines
         .iter()
         .map(|line| format!("{}:{} {}", line.file, line.position(), line.text))
@@ -193,60 +208,29 @@ fn yaml_3_requirements_stay_in_the_project() {
     fs::remove_file(root.join("link.txt")).expect("the link is gone");
     symlink("inside.txt", root.join("link.txt")).expect("a link");
     assert_eq!(
-        load(&root, None)
-            .expect("inside")
-            .requirements
-            .expect("read")
-            .text,
-        "numpy"
+        load(&root, None).expect("inside").python_packages,
+        ["numpy"]
     );
-}
-
-#[test]
-fn defaults() {
-    let effective = complete(&loaded(&[("cog.yaml", "")]));
-    assert_eq!(effective.python.short(), "3.13");
-    assert_eq!(
-        effective
-            .python
-            .debian_release()
-            .map(|release| release.codename()),
-        Some("trixie")
-    );
-    assert_eq!(effective.image, "cog-hello");
-    assert_eq!(
-        (
-            effective.gpu,
-            effective.run,
-            effective.concurrency,
-            effective.sdk
-        ),
-        (false, None, None, None)
-    );
-    let bookworm = complete(&loaded(&[("cog.yaml", BUILD)]))
-        .python
-        .debian_release();
-    assert_eq!(bookworm.map(|release| release.codename()), Some("bookworm"));
 }
 
 #[test]
 fn the_report_holds_the_completed_values() {
     let config = "build:\n  python_version: 3.11\n  python_requirements: r.txt\n  system_packages: [ffmpeg, git, ffmpeg]\n\
                   predict: predict.py:Predictor\nenvironment: [B=2, A=1=1]\nconcurrency: {max: 4}\n";
-    let requirements =
-        "--extra-index-url https://host.example/simple\nTorch[x]==2.4.1\ncog==0.16\n";
+    let requirements = "--extra-index-url https://host.example/simple\nTorch[x]==2.4\ncog==0.16\n";
     let found = loaded(&[("cog.yaml", config), ("r.txt", requirements)]);
     let mut report: Value = serde_json::to_value(found.report()).expect("JSON");
     let warnings = report["warnings"].take();
     let expected = json!({
-        "version": 1, "python_version": "3.11", "gpu": false, "cuda": null, "cudnn": null, "torch": "2.4.1",
-        "tensorflow": null, "system_packages": ["ffmpeg", "git"],
-        "python_packages": ["--extra-index-url https://host.example/simple", "Torch[x]==2.4.1", "cog==0.16"],
+        "version": 1, "python_version": "3.11", "gpu": false, "cuda": null, "cudnn": null, "cuda_image": null,
+        "torch": "2.4.1", "tensorflow": null, "system_packages": ["ffmpeg", "git"],
+        "python_packages": ["--extra-index-url https://host.example/simple", "Torch[x]==2.4", "cog==0.16"],
         "install": {
-            "options": ["--extra-index-url https://host.example/simple"], "requirements": ["Torch[x]==2.4.1"],
+            "index": null, "extra_indexes": ["https://host.example/simple", "pytorch/cpu"], "find_links": [],
+            "no_index": false, "prerelease": false, "requirements": ["Torch[x]==2.4.1"], "constraints": [],
         },
         "run": "predict.py:Predictor", "predict": "predict.py:Predictor", "train": null,
-        "environment": {"A": "1=1", "B": "2"}, "image": "cog-hello", "concurrency": 4, "warnings": null,
+        "environment": {"A": "1=1", "B": "2"}, "image": "cog-hello", "concurrency": 4, "warnings": null, "unsupported": [],
     });
     assert_eq!(report, expected);
     assert_eq!(
@@ -271,7 +255,7 @@ fn errors_are_json_too() {
 
 #[test]
 fn the_label_is_cogs_own_shape() {
-    let config = "build:\n  gpu: yes\n  python_version: 3.10\n  python_packages: [numpy]\n  cuda: 12.10\n  cudnn: 9\n  \
+    let config = "build:\n  gpu: yes\n  python_version: 3.10\n  python_packages: [numpy]\n  cuda: 12.6\n  cudnn: 9\n  \
                   run:\n    - echo\n    - command: ls\n      mounts: [{type: secret, id: a, target: /b}]\n  \
                   system_packages: [git]\n  sdk_version: 0.18\nmodel: host.example/a/b\nrun: a.py:B\n\
                   concurrency: {max: 1}\nenvironment: [B=2, A=1]\n\
@@ -279,7 +263,7 @@ fn the_label_is_cogs_own_shape() {
     let expected = concat!(
         r#"{"build":{"gpu":true,"python_version":"3.10","python_packages":["numpy"],"#,
         r#""run":[{"command":"echo"},{"command":"ls","mounts":[{"type":"secret","id":"a","target":"/b"}]}],"#,
-        r#""system_packages":["git"],"cuda":"12.10","cudnn":"9","sdk_version":"0.18"},"model":"host.example/a/b","#,
+        r#""system_packages":["git"],"cuda":"12.6","cudnn":"9","sdk_version":"0.18"},"model":"host.example/a/b","#,
         r#""predict":"a.py:B","concurrency":{"max":1},"environment":["B=2","A=1"],"#,
         r#""weights":[{"name":"w","target":"/w","source":{"uri":"u","include":["x"]}},"#,
         r#"{"name":"v","target":"/v","source":[{"uri":"u"},{"uri":"t"}]}]}"#,
@@ -292,40 +276,55 @@ fn the_label_is_cogs_own_shape() {
 }
 
 #[test]
+fn the_label_holds_what_was_chosen_for_a_gpu() {
+    let config = "build: {gpu: true, python_version: '3.11', python_packages: [torch==2.4]}\n";
+    assert_eq!(
+        loaded(&[("cog.yaml", config)]).label(),
+        r#"{"build":{"gpu":true,"python_version":"3.11","python_packages":["torch==2.4"],"cuda":"12.4","cudnn":"9"}}"#
+    );
+}
+
+#[test]
 fn what_cannot_be_built_is_told_with_its_place() {
     let config = "build:\n  gpu: true\n  python_version: 3.15\n  python_requirements: r.txt\n  system_packages: [git, curl=1, 'a b']\n  \
                   run: [ls, '', \"a\\nb\"]\n  pre_install: [ls]\n  sdk_version: 0.15.0\nrun: 'a.py:'\nmodel: a/b\n\
                   weights: [{name: w, target: /w, source: {uri: u}}]\n";
-    let requirements = "numpy\n-r more.txt\n--pre\n./a.whl\na @ git+https://host.example/r\nb==1 --hash=sha256:00\n";
+    let requirements = "numpy\n--no-binary numpy\na @ git+https://host.example/r\n";
     let found = loaded(&[("cog.yaml", config), ("r.txt", requirements)]);
-    let told: Vec<String> = unsupported(&found)
-        .iter()
-        .map(|finding| finding.to_string())
-        .collect();
+    let told: Vec<String> = found.unsupported.iter().map(ToString::to_string).collect();
     let expected = [
-        "cog.yaml:2:8: build.gpu: a model for a GPU cannot be built yet",
+        "cog.yaml:3:19: build.python_version: Python \"3.15\" cannot be provided yet, available: 3.10 to 3.14",
+        "cog.yaml:5:26: build.system_packages[1]: a system package other than by its plain name cannot be built yet",
+        "cog.yaml:5:34: build.system_packages[2]: a system package other than by its plain name cannot be built yet",
         "cog.yaml:6:9: build.run[0]: a model with build commands cannot be built yet",
         "cog.yaml:6:17: build.run[2]: the command contains a new line",
         "cog.yaml:7:17: build.pre_install[0]: a model with build commands cannot be built yet",
-        "cog.yaml:5:26: build.system_packages[1]: a system package other than by its plain name cannot be built yet",
-        "cog.yaml:5:34: build.system_packages[2]: a system package other than by its plain name cannot be built yet",
         "cog.yaml:8:16: build.sdk_version: minimum supported SDK version is 0.16.0, found \"0.15.0\"",
         "cog.yaml:9:6: run: invalid reference \"a.py:\": file or name is missing",
         "cog.yaml:11:18: weights: a model with managed weights cannot be built yet",
-        "r.txt:2:1: a requirements file that includes another one (-r, -c) cannot be built yet",
-        "r.txt:3:1: a requirements file with options cannot be built yet",
-        "r.txt:4:1: a requirement from a local file or folder cannot be built yet",
-        "r.txt:5:1: a requirement from a source repository cannot be built yet",
-        "r.txt:6:1: a requirement with --hash cannot be built yet",
-        "cog.yaml:3:19: build.python_version: Python \"3.15\" cannot be provided yet, available: 3.14, 3.13, 3.12, 3.11, 3.10",
+        "r.txt:2:1: option --no-binary asks for a build from source, and images are made of wheels",
+        "r.txt:3:1: a version control reference cannot be used yet: it needs a build, and \"git+https://host.example/r\" names no commit",
     ];
     assert_eq!(told, expected);
-    assert!(unsupported(&loaded(&[("cog.yaml", "run: a.py:B")])).is_empty());
+    assert!(
+        loaded(&[("cog.yaml", "run: a.py:B")])
+            .unsupported
+            .is_empty()
+    );
+}
+
+#[test]
+fn every_python_of_cogs_images_can_be_built() {
+    for version in ["3.10", "3.11", "3.12", "3.13", "3.14"] {
+        let config = format!("build: {{python_version: '{version}'}}\nrun: a.py:B\n");
+        let found = loaded(&[("cog.yaml", &config)]);
+        assert!(found.unsupported.is_empty(), "{version}");
+    }
 }
 
 #[test]
 fn a_model_without_code_cannot_be_built() {
-    let found = unsupported(&loaded(&[("cog.yaml", BUILD)]));
+    let found = loaded(&[("cog.yaml", BUILD)]).unsupported;
     assert!(
         matches!(found.as_slice(), [finding] if matches!(finding.reason, Reason::NothingToRun))
     );
