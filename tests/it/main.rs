@@ -7,6 +7,7 @@
 mod another_user;
 mod architecture;
 mod build;
+mod config;
 mod exchange;
 mod failures;
 mod hardening;
