@@ -230,8 +230,8 @@ fn named(lock: &Lock, names: &[&str]) -> Result<BTreeSet<(PackageKind, String)>,
 fn tell(imported: &Imported, file: &Path, printer: Printer) {
     let file = file.display();
     printer.note(format!(
-        "{file}: {} packages have its versions",
-        imported.pinned.len()
+        "{file}: {} its versions",
+        plural(imported.pinned.len(), "package has", "packages have")
     ));
     if !imported.free.is_empty() {
         printer.note(format!(
@@ -246,9 +246,16 @@ fn tell(imported: &Imported, file: &Path, printer: Printer) {
     }
     if imported.unused > 0 {
         printer.note(format!(
-            "{} packages of {file} are not needed",
-            imported.unused
+            "not needed of {file}: {}",
+            plural(imported.unused, "package", "packages")
         ));
+    }
+}
+
+fn plural(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
     }
 }
 

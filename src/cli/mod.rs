@@ -13,6 +13,7 @@ mod printer;
 mod progress;
 mod project;
 mod store;
+mod why;
 
 use std::path::PathBuf;
 

@@ -18,6 +18,9 @@ pub(super) struct PlanArgs {
     /// Never make or change the lock.
     #[arg(long)]
     locked: bool,
+    /// Explain one package of the lock instead: who asked for it, why in this version, and why this file.
+    #[arg(long, value_name = "PACKAGE")]
+    why: Option<String>,
     #[command(flatten)]
     choice: ChoiceArgs,
     #[command(flatten)]
@@ -28,6 +31,9 @@ impl PlanArgs {
     pub(super) fn run(&self, global: &Global, printer: Printer) -> Result<(), Failure> {
         let project = self.project.open(printer)?;
         let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
+        if let Some(name) = &self.why {
+            return super::why::run(&project, &lock, name, printer);
+        }
         let source = project.scan_source()?;
         let options = self.image.options(project.project.root())?;
         let instantiated =

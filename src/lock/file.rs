@@ -132,10 +132,10 @@ impl Lock {
 
     /// Reads the text back; everything that cognix would not write is refused.
     pub fn parse(text: &str) -> Result<Self, LockFileError> {
-        if let Some(line) = text
-            .lines()
-            .position(|line| line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>"))
-        {
+        // Ours is indented, so that no line of it begins like the marks between two sides.
+        let marks = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+        let is_mark = |line: &str| marks.iter().any(|mark| line.starts_with(mark));
+        if let Some(line) = text.lines().position(is_mark) {
             return Err(LockFileError::MergeMarker { line: line + 1 });
         }
         let VersionShape { version } = serde_json::from_str(text).map_err(syntax)?;
@@ -144,8 +144,24 @@ impl Lock {
         }
         let shape: LockShape = serde_json::from_str(text).map_err(syntax)?;
         shape.check(text)?;
-        shape.into_lock(text)
+        let lock = shape.into_lock(text)?;
+        check_canonical(text, &lock.to_text())?;
+        Ok(lock)
     }
+}
+
+/// Refuses what means a lock and is not the text of one: a key twice, another order, or line ends that a version control
+/// system has changed.
+fn check_canonical(text: &str, canonical: &str) -> Result<(), LockFileError> {
+    if text == canonical {
+        return Ok(());
+    }
+    let lines = text.split('\n').zip(canonical.split('\n'));
+    let same = lines.take_while(|(one, other)| one == other).count();
+    Err(LockFileError::Inconsistent {
+        line: same + 1,
+        message: "is not as cognix writes it".to_owned(),
+    })
 }
 
 fn syntax(error: serde_json::Error) -> LockFileError {

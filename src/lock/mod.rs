@@ -20,6 +20,7 @@ mod shared_paths;
 pub mod standalone;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod why;
 
 use std::collections::BTreeMap;
 

@@ -180,11 +180,7 @@ async fn resolve_platform(
         Some(package) => LockedInterpreter::Debian { package },
         None => LockedInterpreter::Standalone(resolve_archive(request, platform, context).await?),
     };
-    let patch = match &interpreter {
-        LockedInterpreter::Debian { package } => patch_version(&debian, package)?,
-        LockedInterpreter::Standalone(archive) => patch_of(&archive.version, archive.file_name())?,
-    };
-    let python_version = (platform.python.major, platform.python.minor, patch);
+    let python_version = numbers(platform, &interpreter, &debian)?;
     let pins = match &context.import {
         Some(import) => {
             let target =
@@ -363,6 +359,26 @@ fn now() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The exact Python of a locked platform.
+pub(super) fn python_version(
+    locked: &PlatformLock,
+    platform: Platform,
+) -> Result<(u8, u8, u8), ResolveError> {
+    numbers(platform, &locked.interpreter, &locked.debian)
+}
+
+fn numbers(
+    platform: Platform,
+    interpreter: &LockedInterpreter,
+    debian: &DebianLock,
+) -> Result<(u8, u8, u8), ResolveError> {
+    let patch = match interpreter {
+        LockedInterpreter::Debian { package } => patch_version(debian, package)?,
+        LockedInterpreter::Standalone(archive) => patch_of(&archive.version, archive.file_name())?,
+    };
+    Ok((platform.python.major, platform.python.minor, patch))
 }
 
 /// The third number of the interpreter's version: `3.11.2-6+deb12u8` has 2.

@@ -208,16 +208,160 @@ fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
 }
 
 #[test]
-fn lock_1_merge_markers_are_named() {
-    let text =
-        example()
-            .to_text()
-            .replacen("\n  \"platforms\"", "\n<<<<<<< ours\n  \"platforms\"", 1);
+fn lock_1_merge_markers_are_named_with_their_line() {
+    for mark in ["<<<<<<< ours", "||||||| base", "=======", ">>>>>>> theirs"] {
+        let text = example().to_text();
+        let place = "\n  \"platforms\"";
+        let line = text[..text.find(place).expect("it is there")]
+            .lines()
+            .count()
+            + 1;
+        let text = text.replacen(place, &format!("\n{mark}{place}"), 1);
+        assert_eq!(
+            refused(&text),
+            format!(
+                "cognix.lock:{line}: holds a merge conflict marker; choose one side or delete the file and lock again"
+            )
+        );
+    }
+}
+
+/// Each of these means a lock to somebody, and none was written by cognix.
+#[test]
+fn lock_1_what_means_the_same_and_is_other_text_is_refused_with_its_line() {
+    let text = example().to_text();
+    let cases = [
+        ("  \"version\": 1\n", "  \"version\":  1\n"),
+        ("\n", "\r\n"),
+        ("    \"digest\"", "     \"digest\""),
+    ];
+    for (from, to) in cases {
+        let changed = text.replacen(from, to, 1);
+        let same = text.lines().zip(changed.split('\n'));
+        let line = same.take_while(|(one, other)| one == other).count() + 1;
+        assert_eq!(
+            refused(&changed),
+            format!(
+                "cognix.lock:{line}: is not as cognix writes it; delete the file and run `cognix lock`"
+            )
+        );
+    }
+    let trailing = format!("{text}\n");
+    assert!(refused(&trailing).contains("is not as cognix writes it"));
+}
+
+#[test]
+fn lock_1_every_fault_is_at_its_line() {
+    let text = example().to_text();
+    let line_of = |needle: &str| {
+        let before = text.find(needle).expect("it is there");
+        text[..before].lines().count() + usize::from(text[..before].ends_with('\n'))
+    };
+    let cases = [
+        // An unknown key.
+        ("\"releases\"", "\"relaeses\"", "\"releases\""),
+        // A duplicate package.
+        (
+            "\"name\": \"beta\"",
+            "\"name\": \"alpha\"",
+            "\"name\": \"alpha\"",
+        ),
+        // Edges to packages that are not there.
+        (
+            "\"libc6 (>= 2.36)\"",
+            "\"libc7 (>= 2.36)\"",
+            "\"name\": \"python3.11\"",
+        ),
+        (
+            "\"beta[fast]>=1.5,<3\"",
+            "\"gamma[fast]>=1.5,<3\"",
+            "\"name\": \"alpha\"",
+        ),
+    ];
+    for (from, to, place) in cases {
+        let message = refused(&text.replacen(from, to, 1));
+        let line = line_of(place);
+        assert!(
+            message.starts_with(&format!("cognix.lock:{line}:")),
+            "{from} -> {to}: {message} instead of line {line}"
+        );
+    }
+}
+
+#[test]
+fn lock_1_an_empty_list_is_no_missing_list() {
+    let mut lock = example();
+    amd64(&mut lock).python.packages.clear();
+    let text = lock.to_text();
+    assert_eq!(Lock::parse(&text).expect("nothing is something"), lock);
+    let without = text.replacen(",\n      \"python\": []", "", 1);
+    assert_ne!(without, text);
     assert!(
-        refused(&text).contains("merge conflict marker"),
+        refused(&without).contains("missing field `python`"),
         "{}",
-        refused(&text)
+        refused(&without)
     );
+}
+
+#[test]
+fn lock_2_only_strong_digests_are_digests() {
+    let text = example().to_text();
+    let digest = Sha256::of(b"alpha").to_string();
+    assert!(text.contains(&digest));
+    for weak in [&digest[..32], &digest[..40], ""] {
+        let message = refused(&text.replacen(&digest, weak, 1));
+        assert!(message.starts_with("cognix.lock:"), "{message}");
+    }
+    let md5 = format!("\"md5\": \"{}\"", &digest[..32]);
+    let message = refused(&text.replacen(&format!("\"sha256\": \"{digest}\""), &md5, 1));
+    assert!(message.contains("unknown field `md5`"), "{message}");
+}
+
+#[test]
+fn lock_2_the_digest_of_the_question_tells_stale_from_current() {
+    let lock = example();
+    let mut asked = lock.request.clone();
+    assert_eq!(asked.digest(), lock.request_digest());
+    asked.requirements.push("gamma".to_owned());
+    assert_ne!(asked.digest(), lock.request_digest());
+}
+
+proptest::proptest! {
+    #[test]
+    fn lock_2_what_is_written_reads_back_and_is_written_the_same(
+        names in proptest::collection::btree_set("[a-z][a-z0-9]{0,6}", 0..8),
+        versions in proptest::collection::vec("[1-9]\\.[0-9]", 8),
+        bound in "(>=[0-9]\\.[0-9])?",
+        sizes in proptest::collection::vec(0u64.., 8),
+    ) {
+        let mut lock = example();
+        let names: Vec<String> = names.into_iter().collect();
+        let wheels = names.iter().enumerate().map(|(at, name)| {
+            let requires: Vec<&str> = names[..at].iter().map(String::as_str).collect();
+            let mut one = wheel(name, &versions[at], &requires, &[]);
+            one.package.size = sizes[at];
+            if !bound.is_empty() {
+                one.bounds = requires.iter().map(|name| ((*name).to_owned(), bound.clone())).collect();
+            }
+            one
+        });
+        amd64(&mut lock).python.packages = wheels.collect();
+        let text = lock.to_text();
+        let parsed = Lock::parse(&text).expect("our own text");
+        proptest::prop_assert_eq!(&parsed, &lock);
+        proptest::prop_assert_eq!(parsed.to_text(), text);
+    }
+
+    #[test]
+    fn lock_2_what_is_read_is_written_the_same(at in 0usize..10_000, byte in 0u8..128) {
+        let mut text = example().to_text().into_bytes();
+        let at = at % text.len();
+        text[at] = byte;
+        let text = String::from_utf8(text).expect("ASCII");
+        if let Ok(lock) = Lock::parse(&text) {
+            proptest::prop_assert_eq!(lock.to_text(), text);
+        }
+    }
 }
 
 #[test]

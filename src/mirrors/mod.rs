@@ -160,6 +160,11 @@ impl Mirrors {
         Ok(self.python.get_or_init(|| index))
     }
 
+    /// The names of all files that an index has of a Python project, if this machine knows them.
+    pub async fn python_files(&self, index: &str, project: &str) -> Option<Vec<String>> {
+        self.python().ok()?.files(index, project).await.ok()
+    }
+
     /// Where the Python resolver keeps index pages.
     pub fn python_cache(&self) -> PathBuf {
         self.cache.join("python")

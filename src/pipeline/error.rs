@@ -15,6 +15,7 @@ use crate::lock::debian::DebianError;
 use crate::lock::exchange::ExchangeError;
 use crate::lock::platform::Platform;
 use crate::lock::python::{CutoffError, PythonErrorKind};
+use crate::lock::why::WhyError;
 use crate::lock::{Architecture, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
 use crate::mirrors::standalone::{SETTING, STANDALONE};
@@ -48,6 +49,9 @@ pub enum PipelineError {
     /// A lock of another tool cannot be read or written.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// A package cannot be explained.
+    #[error(transparent)]
+    Why(#[from] WhyError),
     /// A date that is none.
     #[error("--exclude-newer")]
     Cutoff(#[source] CutoffError),
@@ -129,6 +133,8 @@ impl PipelineError {
             | Self::Mirrors(_) => ErrorKind::Configuration,
             Self::Cutoff(_) => ErrorKind::Input,
             Self::Exchange(error) => exchange_kind(error),
+            Self::Why(WhyError::Unknown(_)) => ErrorKind::Input,
+            Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),
             Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
             Self::Recipe(_) => ErrorKind::Configuration,

@@ -25,7 +25,8 @@ use crate::config::{self, Effective, LoadOptions, Loaded};
 use crate::layers::Timestamp;
 use crate::lock::exchange::{ForeignLock, Import, Places, RequirementPlace};
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
-use crate::lock::python::Cutoff;
+use crate::lock::python::{Cutoff, WheelOrigin};
+use crate::lock::why::{self, Root, Why};
 use crate::lock::{
     self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
     ResolveContext, Resolved, standalone,
@@ -329,6 +330,71 @@ impl Project {
             folder,
         };
         Ok(lock::exchange::export(lock, &places).await?)
+    }
+
+    /// Why a package of a lock is there; `mirrors` are asked for what else its release has.
+    pub async fn why(
+        &self,
+        lock: &Lock,
+        architecture: Architecture,
+        name: &str,
+        mirrors: &Mirrors,
+    ) -> Result<Why, PipelineError> {
+        let mut platforms = self.platforms.iter();
+        let platform = platforms.find(|platform| platform.architecture == architecture);
+        let question = why::Question {
+            lock,
+            platform: *platform.ok_or(PipelineError::NotLocked(architecture))?,
+            roots: &self.roots(),
+        };
+        let found = lock.find_package(name).ok();
+        let wheel = found
+            .filter(|(kind, _)| *kind == PackageKind::Wheel)
+            .and_then(|(_, name)| {
+                let packages = &lock.platforms.get(&architecture)?.python.packages;
+                packages.iter().find(|wheel| wheel.name == name)
+            });
+        let files = match wheel.map(|wheel| (&wheel.origin, &wheel.name)) {
+            Some((WheelOrigin::Index { input }, name)) => mirrors.python_files(input, name).await,
+            _ => None,
+        };
+        Ok(question.why(name, files.as_deref())?)
+    }
+
+    /// Everything that asks for packages, with its place.
+    fn roots(&self) -> Vec<Root> {
+        let file = &self.loaded.file_name;
+        let root = |kind, text: &str, place: String| Root {
+            text: text.to_owned(),
+            place,
+            kind,
+        };
+        let (wheel, deb) = (PackageKind::Wheel, PackageKind::Deb);
+        let request = self.request();
+        let lines = self.effective.requirements.iter();
+        let lines =
+            lines.map(|line| root(wheel, &line.text, format!("{}:{}", line.file, line.line)));
+        let sdk = root(
+            wheel,
+            &request.sdk,
+            "every Cog image has the SDK".to_owned(),
+        );
+        let packages = self.effective.system_packages.iter();
+        let packages = packages.map(|package| {
+            let place = format!("{file}:{}", package.position.line);
+            root(deb, &package.value, place)
+        });
+        let base = request.base.iter();
+        let base = base.map(|name| root(deb, name, "base.packages of cognix.nix".to_owned()));
+        let build = self.loaded.model.build.as_ref();
+        let line = build.map(|build| build.python_version.position.line);
+        let python = match line {
+            Some(line) => format!("{file}:{line}"),
+            None => "the image's Python".to_owned(),
+        };
+        let interpreter = root(deb, &format!("python{}", self.python()), python);
+        let fixed = [sdk, interpreter];
+        lines.chain(packages).chain(base).chain(fixed).collect()
     }
 
     /// A lock of another tool, with the places of the model's own requirements.

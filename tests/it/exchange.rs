@@ -227,3 +227,116 @@ fn an_import_that_does_not_fit_is_refused_with_both_places() {
     );
     assert!(message.contains("cannot read absent.toml"), "{message}");
 }
+
+#[test]
+fn why_tells_who_asked_and_what_limits_the_version() {
+    let world = World::new();
+    let project = world.project("model", "# a comment\nalpha<2\n");
+    succeed(&mut lock(&world, &project, &[]));
+    world.server.take_requests();
+    let plan = |arguments: &[&str]| {
+        let mut command = world.cognix("store");
+        command.arg("plan").arg(&project).args(arguments);
+        command
+    };
+    let value = json(&mut plan(&["--why", "Beta", "--format", "json"]));
+    assert_eq!(value["askedBy"][0]["root"]["place"], "requirements.txt:2");
+    assert_eq!(value["askedBy"][0]["through"][0]["asks"], "beta");
+    assert_eq!(value["limits"], json!([]));
+    assert_eq!(value["otherFiles"], json!({ "fitting": 0, "foreign": 0 }));
+
+    let value = json(&mut plan(&["--why", "libc6", "--format", "json"]));
+    let places: Vec<&Value> = value["askedBy"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|chain| &chain["root"]["place"])
+        .collect();
+    assert!(places.contains(&&json!("cog.yaml:2")), "{places:?}");
+    let value = json(&mut plan(&["--why", "base-files", "--format", "json"]));
+    let root = &value["askedBy"][0]["root"];
+    assert_eq!(root["place"], "base.tier essential");
+
+    let text = stdout(&mut plan(&["--why", "coglet"]));
+    for expected in [
+        "coglet 0.1.0, a Python package for linux/amd64\n",
+        "    cog 0.16.8 asks for coglet>=0.1\n",
+        "  coglet>=0.1  (from cog 0.16.8)\n",
+        "  the only wheel of its release\n",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    assert_eq!(world.server.take_requests(), [""; 0], "why asks nobody");
+    let message = fail(&mut plan(&["--why", "coglett"]), 65);
+    assert!(message.contains("did you mean coglet?"), "{message}");
+}
+
+/// What installers of the format make of ours, and we of uv's own lock, with real packages.
+#[cfg(feature = "network-tests")]
+#[test]
+fn uv_installs_from_an_export_and_its_lock_is_imported() {
+    let world = World::new();
+    let project = world.path("real");
+    std::fs::create_dir_all(&project).expect("a writable folder");
+    let cog_yaml = "build:\n  python_version: \"3.11\"\n  python_requirements: requirements.txt\nrun: predict.py:run\n";
+    write(&project.join("cog.yaml"), cog_yaml);
+    write(
+        &project.join("predict.py"),
+        "def run() -> str:\n    return \"\"\n",
+    );
+    write(&project.join("requirements.txt"), "numpy\nrequests\n");
+    write(
+        &project.join("pyproject.toml"),
+        "[project]\nname = \"real\"\nversion = \"0\"\nrequires-python = \">=3.11\"\ndependencies = [\"numpy<2.2\", \"requests<2.32\"]\n",
+    );
+    let uv = |arguments: &[&str]| {
+        let mut command = Command::new("uv");
+        command.arg("--quiet").args(arguments).current_dir(&project);
+        succeed(&mut command)
+    };
+    uv(&["lock"]);
+    let real = |arguments: &[&str]| {
+        let mut command = Command::new(crate::world::COGNIX);
+        command.arg("lock").arg(&project).args(arguments);
+        command
+    };
+    let uv_lock = project.join("uv.lock");
+    let uv_lock = uv_lock.to_str().expect("UTF-8");
+    let value = json(&mut real(&["--import", uv_lock, "--format", "json"]));
+    let pinned = &value["imported"]["linux/amd64"]["pinned"];
+    let expected = [
+        "certifi",
+        "charset-normalizer",
+        "idna",
+        "numpy",
+        "requests",
+        "urllib3",
+    ];
+    assert_eq!(*pinned, json!(expected));
+    let versions: Vec<String> = wheels_of(&project)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+
+    let exported = project.join("pylock.toml");
+    let exported = exported.to_str().expect("UTF-8");
+    succeed(&mut real(&["--export", exported]));
+    let target = world.path("target");
+    let mut dry = Command::new("uv");
+    dry.args([
+        "pip",
+        "install",
+        "--dry-run",
+        "--python-version",
+        "3.11",
+        "-r",
+        exported,
+        "--target",
+    ]);
+    let said = succeed(dry.arg(&target)).stderr;
+    let said = String::from_utf8_lossy(&said);
+    for version in versions {
+        let line = format!(" + {}", version.replace(' ', "=="));
+        assert!(said.contains(&line), "{line} is not in\n{said}");
+    }
+}

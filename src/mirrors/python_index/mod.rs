@@ -173,6 +173,19 @@ impl PythonIndex {
         })
     }
 
+    /// The names of all files that an index has of a project.
+    pub async fn files(&self, index: &str, project: &str) -> Result<Vec<String>, PythonIndexError> {
+        let name: PackageName = project
+            .parse()
+            .map_err(|_| PythonIndexError::Name(project.to_owned()))?;
+        let connection = self
+            .connection
+            .get_or_try_init(|| self.connect(Freshness::Cached))
+            .await?;
+        let page = self.page(connection, index, &name).await?;
+        Ok(page.into_keys().collect())
+    }
+
     async fn connect(&self, freshness: Freshness) -> Result<Connection, PythonIndexError> {
         let undated = BTreeSet::new();
         let Self {
