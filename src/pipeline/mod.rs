@@ -371,7 +371,7 @@ impl Project {
         };
         let (wheel, deb) = (PackageKind::Wheel, PackageKind::Deb);
         let request = self.request();
-        let lines = self.effective.requirements.iter();
+        let lines = self.loaded.effective.install.requirements.iter();
         let lines =
             lines.map(|line| root(wheel, &line.text, format!("{}:{}", line.file, line.line)));
         let sdk = root(
@@ -379,7 +379,7 @@ impl Project {
             &request.sdk,
             "every Cog image has the SDK".to_owned(),
         );
-        let packages = self.effective.system_packages.iter();
+        let packages = self.loaded.effective.system_packages.iter();
         let packages = packages.map(|package| {
             let place = format!("{file}:{}", package.position.line);
             root(deb, &package.value, place)
