@@ -93,7 +93,7 @@ pub(super) async fn size(
 async fn size_at(url: &Url, offline: bool, client: &reqwest::Client) -> Option<u64> {
     if url.scheme() == "file" {
         let metadata = fs_err::metadata(url.to_file_path().ok()?).ok()?;
-        return metadata.is_file().then(|| metadata.len());
+        return metadata.is_file().then_some(metadata.len());
     }
     if offline {
         return None;
