@@ -64,7 +64,8 @@ fn text(plan: &crate::pipeline::Plan) -> String {
         text.push_str(&format!("  {:<28} {:<7} {size}\n", layer.name, layer.group));
     }
     for item in &plan.downloads {
-        text.push_str(&format!("  fetch {:<60} {}\n", item.name, size(item.size)));
+        let size = item.size.map_or("of unknown size".to_owned(), size);
+        text.push_str(&format!("  fetch {:<60} {size}\n", item.name));
     }
     text
 }

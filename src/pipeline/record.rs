@@ -133,7 +133,7 @@ pub struct Plan {
 pub struct FetchTotals {
     /// How many.
     pub files: usize,
-    /// Their sizes together.
+    /// Their sizes together, as far as the lock knows them.
     pub bytes: u64,
 }
 
@@ -142,8 +142,8 @@ pub struct FetchTotals {
 pub struct Download {
     /// The file's name.
     pub name: String,
-    /// Its size in bytes.
-    pub size: u64,
+    /// Its size in bytes, where the lock knows it.
+    pub size: Option<u64>,
     /// Where it comes from, relative to a named source.
     pub url: String,
 }
@@ -175,7 +175,7 @@ pub fn plan(store: &Store, instantiated: &Instantiated) -> Result<Plan, Pipeline
             let url = urls.first().cloned().unwrap_or_default();
             downloads.push(Download {
                 name: step.name.clone(),
-                size: size.unwrap_or(0),
+                size: *size,
                 url,
             });
         }
@@ -184,7 +184,7 @@ pub fn plan(store: &Store, instantiated: &Instantiated) -> Result<Plan, Pipeline
     downloads.sort_by(|one, other| one.name.cmp(&other.name));
     let fetch = FetchTotals {
         files: downloads.len(),
-        bytes: downloads.iter().map(|download| download.size).sum(),
+        bytes: downloads.iter().filter_map(|download| download.size).sum(),
     };
     let layers = planned_layers(store, instantiated)?;
     Ok(Plan {

@@ -206,6 +206,9 @@ fn an_archive_out_of_reach_is_named_with_the_ways_out() {
     assert_eq!(archive["size"], Value::Null, "{archive}");
     let named = archive["url"].as_str().expect("a URL");
     assert!(named.contains("/cpython-3.14."), "{named}");
+    let plan = succeed(world.cognix("store").arg("plan").arg(&project));
+    let plan = String::from_utf8_lossy(&plan.stdout);
+    assert!(plan.contains("of unknown size"), "{plan}");
     let text = fail(world.cognix("store").arg("build").arg(&project), 69);
     for words in [
         named,
