@@ -13,6 +13,12 @@
   # Package sources, by the names that stand in a lock (`mirror://pypi/…`). They have no addresses here: without `url`,
   # the machine's own settings decide (pip's index, apt's sources). Only a type says how a source is read.
   inputs = {
+    # The machine's own Python indexes. Further ones are asked before them, in the order written, and the first that knows
+    # a name supplies it. One with a list of packages is asked for these alone, and they come from nowhere else:
+    #
+    #     inputs.company = { type = "pypi"; url = "https://HOST/simple"; packages = [ "our-models" ]; };
+    #
+    # Torch's indexes are below `pytorch`, an input that is always there.
     pypi.type = "pypi";
 
     # An archive that is not signed with Debian's own keys names its keys: `keys = [ ./archive-key.gpg ];`. Those keys, and

@@ -199,6 +199,9 @@ fn resolve(
     drop(step);
     progress.finish();
     let resolved = resolved?;
+    for warning in &resolved.warnings {
+        printer.note(format!("warning: {warning}"));
+    }
     let lock = &resolved.lock;
     project.project.write_lock(lock).map_err(pipeline_failure)?;
     printer.note(format!(
@@ -346,9 +349,12 @@ impl std::ops::Deref for Change {
 
 impl Change {
     fn none(lock: Lock) -> Self {
-        let imported = Default::default();
         Self {
-            resolved: Resolved { lock, imported },
+            resolved: Resolved {
+                lock,
+                imported: Default::default(),
+                warnings: Default::default(),
+            },
             moves: Vec::new(),
         }
     }

@@ -46,7 +46,8 @@ struct ProjectOptions {
     /// Refuse keys in the configuration that Cog does not know.
     #[arg(long)]
     strict: bool,
-    /// Where a named package source is: pypi, debian, debian-security, python-build-standalone (repeatable).
+    /// Where a named package source is: pypi, pytorch, debian, debian-security, python-build-standalone, or an index by
+    /// the name that the lock gives it (repeatable).
     #[arg(long = "mirror", value_name = "NAME=URL")]
     mirrors: Vec<String>,
     /// What to build for: linux/amd64, linux/arm64 (repeatable) [default: `platforms` of cognix.nix].

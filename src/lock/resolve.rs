@@ -105,10 +105,11 @@ pub async fn resolve(
     let moves = |name: &String| context.update.contains(&(PackageKind::Wheel, name.clone()));
     preferences.0.retain(|name, _| !moves(name));
     let mut platforms = BTreeMap::new();
-    let mut imported = BTreeMap::new();
+    let (mut imported, mut warnings) = (BTreeMap::new(), BTreeSet::new());
     for platform in &context.platforms {
-        let (locked, compared) =
+        let (locked, compared, said) =
             resolve_platform(request, *platform, &preferences, &context, &mut contested).await?;
+        warnings.extend(said);
         imported.extend(compared.map(|compared| (platform.architecture, compared)));
         // The next platform takes the same versions where it can.
         preferences.add(&locked.python.packages);
@@ -120,7 +121,11 @@ pub async fn resolve(
         exclude_newer: context.cutoff.to_string(),
         platforms,
     };
-    Ok(Resolved { lock, imported })
+    Ok(Resolved {
+        lock,
+        imported,
+        warnings,
+    })
 }
 
 /// A lock, and what is to be told about how it came to be.
@@ -130,6 +135,8 @@ pub struct Resolved {
     pub lock: Lock,
     /// What came of the imported lock, if there was one.
     pub imported: BTreeMap<Architecture, Imported>,
+    /// Things that are allowed and still worth a word: a withdrawn release, an extra that a package does not have.
+    pub warnings: BTreeSet<String>,
 }
 
 /// Versions to keep if they still fit, one for each package.
@@ -163,7 +170,7 @@ async fn resolve_platform(
     preferences: &Preferences,
     context: &ResolveContext<'_>,
     contested: &mut BTreeSet<String>,
-) -> Result<(PlatformLock, Option<Imported>), ResolveError> {
+) -> Result<(PlatformLock, Option<Imported>, Vec<String>), ResolveError> {
     let interpreter = match platform.interpreter {
         Interpreter::Debian => Some(format!("python{}", platform.python)),
         Interpreter::Standalone => None,
@@ -238,7 +245,7 @@ async fn resolve_platform(
         debian,
         interpreter,
     };
-    Ok((locked, imported))
+    Ok((locked, imported, python.warnings))
 }
 
 /// The Debian packages of the previous lock, where nothing that decides about them has changed and none shall move: adding

@@ -1,6 +1,6 @@
 //! Where named package sources are on this machine.
 //!
-//! A lock names its sources (`mirror://pypi/…`, `mirror://debian/…`) and holds no address. This room knows the addresses:
+//! A lock names its sources (`mirror://pypi/…`, `mirror://debian/…`, `project://…`) and holds no address. This room knows the addresses:
 //! from the command line, from the `url` of an input in `cognix.nix`, from the machine's own settings (pip's and uv's for
 //! wheels, uv's for interpreters, apt's for Debian packages), or from a library's default, in this order.
 //!
@@ -13,6 +13,8 @@ pub mod package_indexes;
 pub mod pip_settings;
 pub mod python_index;
 pub mod standalone;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -194,6 +196,9 @@ impl Mirrors {
     }
 
     async fn locate(&self, url: &str) -> Result<Vec<Url>, MirrorError> {
+        if let Some(path) = url.strip_prefix("project://") {
+            return self.locate_file(url, path);
+        }
         let Some(rest) = url.strip_prefix("mirror://") else {
             return self.locate_address(url);
         };
@@ -226,6 +231,30 @@ impl Mirrors {
         let python = self.python().map_err(not_configured)?;
         let located = python.locate(index, project, file).await;
         located.map_err(|error| failed(error.into()))
+    }
+
+    /// A file of the project, which must still be below it when all links are followed.
+    fn locate_file(&self, url: &str, path: &str) -> Result<Vec<Url>, MirrorError> {
+        let root = self.indexes.root.canonicalize();
+        let found = root.and_then(|root| Ok((root.join(path).canonicalize()?, root)));
+        match found {
+            Ok((file, root)) if file.starts_with(&root) => {
+                Ok(Url::from_file_path(file).into_iter().collect())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(MirrorError::Missing {
+                    mirror: "the project".to_owned(),
+                    file: path.to_owned(),
+                })
+            }
+            found => Err(MirrorError::Invalid {
+                url: url.to_owned(),
+                reason: match found {
+                    Err(error) => error.to_string(),
+                    Ok(_) => "it leads out of the project".to_owned(),
+                },
+            }),
+        }
     }
 
     /// A real address, with the credentials that this machine has for it.
