@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use cognix::config::LoadOptions;
 use cognix::layers::{MODES_FILE, ModesRecord};
 use cognix::lock::Architecture;
 use cognix::pipeline::{ImageOptions, Project, Realisation};
@@ -145,7 +146,7 @@ impl Union {
 /// All trees that the example is made of: packages, configuration, environment, wheels and source.
 fn unlayered(hello: &Hello) -> BTreeMap<String, Node> {
     let store = Store::open(&hello.folder.join("store")).expect("the store");
-    let project = Project::open(&hello.project, None, &[]).expect("the example");
+    let project = Project::open(&hello.project, &LoadOptions::default(), &[]).expect("the example");
     let lock = project.read_lock().expect("readable").expect("a lock");
     let source = project.scan_source().expect("readable");
     let image = project
