@@ -15,7 +15,7 @@ use super::{Failure, cache_folder};
 use crate::config::LoadOptions;
 use crate::lock::{self, Architecture, Lock};
 use crate::mirrors::Mirrors;
-use crate::pipeline::{ImageOptions, PipelineError, Project, Source};
+use crate::pipeline::{ImageOptions, PipelineError, Project, SdkWheels, Source};
 use crate::recipes::Instantiated;
 
 /// The project as a positional argument.
@@ -110,7 +110,13 @@ impl OpenProject {
         options: &ProjectOptions,
         printer: Printer,
     ) -> Result<Self, Failure> {
+        let variable = |name| std::env::var(name).ok();
+        let wheels = SdkWheels {
+            sdk: variable("COG_SDK_WHEEL"),
+            coglet: variable("COGLET_WHEEL"),
+        };
         let project = Project::open(dir, &options.load_options(), &options.platforms)
+            .and_then(|project| project.with_sdk(&wheels))
             .map_err(pipeline_failure)?;
         project
             .warnings()

@@ -16,7 +16,7 @@ const MINIMUM: [u64; 2] = [0, 16];
 
 impl SdkVersion {
     /// Reads a version in the spelling of PEP 440 or of semantic versioning, or the word `prerelease`.
-    pub(super) fn parse(text: &str) -> Result<Self, Reason> {
+    pub fn parse(text: &str) -> Result<Self, Reason> {
         if text.eq_ignore_ascii_case("prerelease") {
             return Ok(Self::Prerelease);
         }
@@ -29,7 +29,12 @@ impl SdkVersion {
     }
 
     /// Whether the SDK is older than the oldest that works.
-    pub(super) fn is_too_old(&self) -> bool {
+    pub fn is_too_old(&self) -> bool {
+        self.is_older_than(MINIMUM)
+    }
+
+    /// Whether the first two numbers of a pinned version are below these.
+    pub fn is_older_than(&self, other: [u64; 2]) -> bool {
         let Self::Pinned(version) = self else {
             return false;
         };
@@ -38,7 +43,7 @@ impl SdkVersion {
             digits.parse().unwrap_or(u64::MAX)
         });
         let first = [numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)];
-        first < MINIMUM
+        first < other
     }
 }
 

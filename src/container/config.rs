@@ -93,6 +93,13 @@ fn mounts(options: &RunOptions) -> Result<Vec<Mount>, oci_spec::OciSpecError> {
         .into_iter()
         .filter(|mount| !matches!(mount.typ().as_deref(), Some("sysfs" | "cgroup" | "mqueue")))
         .collect();
+    // Libraries count processors there. What is mounted below it stays outside, unless the kernel insists: in a user
+    // namespace it does, and there nothing of it can be written.
+    let below = match options.rootless {
+        None => "bind",
+        Some(_) => "rbind",
+    };
+    mounts.push(shared("/sys", below)?);
     if options.rootless.is_some() {
         for mount in &mut mounts {
             // The terminal group of a Debian system has no counterpart in a namespace with one id.
@@ -107,19 +114,23 @@ fn mounts(options: &RunOptions) -> Result<Vec<Mount>, oci_spec::OciSpecError> {
         }
     }
     for file in &options.shared_files {
-        let bind = MountBuilder::default()
-            .destination(file)
-            .source(file)
-            .typ("bind")
-            .options(
-                ["rbind", "ro", "nosuid", "nodev"]
-                    .map(str::to_owned)
-                    .to_vec(),
-            )
-            .build()?;
-        mounts.push(bind);
+        mounts.push(shared(file, "rbind")?);
     }
     Ok(mounts)
+}
+
+/// Something of the machine that the container can read, under the same name.
+fn shared(path: &str, kind: &str) -> Result<Mount, oci_spec::OciSpecError> {
+    MountBuilder::default()
+        .destination(path)
+        .source(path)
+        .typ("bind")
+        .options(
+            [kind, "ro", "nosuid", "noexec", "nodev"]
+                .map(str::to_owned)
+                .to_vec(),
+        )
+        .build()
 }
 
 fn linux(options: &RunOptions) -> Result<Linux, oci_spec::OciSpecError> {

@@ -266,6 +266,8 @@ struct WheelShape {
     requires: Vec<String>,
     sha256: Sha256,
     size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spelling: Option<String>,
     url: String,
     version: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -535,6 +537,7 @@ impl WheelShape {
         let (requires, bounds) = split_edges(self.requires);
         let package = python::LockedWheel {
             name: self.name,
+            spelling: self.spelling,
             version: self.version,
             filename,
             sha256: self.sha256,
@@ -562,6 +565,7 @@ impl From<&LockedWheel> for WheelShape {
             requires: edges(&wheel.requires, &wheel.bounds, false),
             sha256: wheel.sha256,
             size: wheel.size,
+            spelling: wheel.spelling.clone(),
             url: wheel.url(),
             version: wheel.version.clone(),
             waived: wheel.waived,

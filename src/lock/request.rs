@@ -19,6 +19,9 @@ pub struct LockRequest {
     pub base: Vec<String>,
     /// The largest number of layers.
     pub budget: u32,
+    /// The requirement that brings the runtime of the Cog SDK, where somebody chose one; else the SDK asks for it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coglet: Option<String>,
     /// Which package keeps an image path that several bring with different contents, by path.
     pub conflicts: BTreeMap<String, String>,
     /// Versions that must hold where a package is chosen anyway, a line each, in the order of the files.
@@ -140,6 +143,13 @@ impl LockRequest {
             if from != to {
                 changes.push(changed(what, from.clone(), to.clone()));
             }
+        }
+        if self.coglet != now.coglet {
+            let text = |value: &Option<String>| match value {
+                Some(requirement) => requirement.clone(),
+                None => "whatever the SDK needs".to_owned(),
+            };
+            changes.push(changed("coglet", text(&self.coglet), text(&now.coglet)));
         }
         self.value_changes(now, &mut changes);
         list_changes("base package", &self.base, &now.base, &mut changes);

@@ -200,7 +200,10 @@ async fn resolve_platform(
     constraints.extend(pins.iter().flat_map(Pins::constraints));
     let mut python = python::resolve(&PythonRequest {
         requirements: request.requirements.clone(),
-        sdk: Some(request.sdk.clone()),
+        sdk: std::iter::once(&request.sdk)
+            .chain(&request.coglet)
+            .cloned()
+            .collect(),
         constraints,
         prerelease: request.index_options.prerelease,
         project: context.mirrors.project().to_owned(),

@@ -382,6 +382,7 @@ mod tests {
             size: Some(body.len() as u64),
         };
         let contents = WheelContents {
+            name: String::new(),
             record: files.iter().map(entry).collect(),
             entry_points: entry_points.to_owned(),
         };

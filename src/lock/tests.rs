@@ -6,6 +6,7 @@ use crate::spec::BaseTier;
 /// A small lock that has one of everything.
 pub(crate) fn example() -> Lock {
     let request = LockRequest {
+        coglet: None,
         base: vec!["tini".to_owned()],
         budget: 100,
         conflicts: BTreeMap::new(),
@@ -129,6 +130,7 @@ pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str])
         origin: python::WheelOrigin::Index {
             input: "pypi".to_owned(),
         },
+        spelling: None,
         yanked: false,
     };
     LockedWheel {

@@ -40,6 +40,9 @@ pub enum PipelineError {
         "the lock has no {0}; run `cognix lock --platform {0}` or add it to platforms in cognix.nix"
     )]
     NotLocked(Architecture),
+    /// A variable names an SDK that the image cannot have.
+    #[error(transparent)]
+    Sdk(#[from] super::SdkError),
     /// The lock cannot be read or written.
     #[error(transparent)]
     LockFile(#[from] LockFileError),
@@ -136,7 +139,7 @@ impl PipelineError {
             Self::Why(WhyError::Unknown(_)) => ErrorKind::Input,
             Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),
-            Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
+            Self::Sdk(_) | Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
             Self::Recipe(_) => ErrorKind::Configuration,
             Self::StorePath(_) | Self::Record { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),

@@ -12,6 +12,7 @@ mod error;
 mod real_packages;
 mod record;
 mod run;
+mod sdk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -36,10 +37,13 @@ use crate::mirrors::standalone::STANDALONE;
 use crate::mirrors::{Mirrors, ProjectSources};
 use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
 use crate::spec::{self, Settings};
+use sdk::Sdk;
 
 pub use error::PipelineError;
 pub use record::{ImageLayer, ImageRecord, Plan, plan};
 pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
+
+pub use sdk::{SdkError, SdkWheels};
 
 /// The name of the source tree in the store.
 const SOURCE_NAME: &str = "source";
@@ -56,6 +60,7 @@ pub struct Project {
     settings: Settings,
     /// Never empty, sorted by architecture.
     platforms: Vec<Platform>,
+    sdk: Sdk,
 }
 
 impl Project {
@@ -81,11 +86,30 @@ impl Project {
             platforms
         };
         let platforms = platforms_of(&loaded.effective, &settings, wanted)?;
+        let sdk = Sdk::choose(
+            &SdkWheels::default(),
+            loaded.effective.sdk.as_ref(),
+            &loaded.root,
+            "",
+        )?;
         Ok(Self {
+            sdk,
             loaded,
             settings,
             platforms,
         })
+    }
+
+    /// Takes the SDK and the runtime that the machine's variables name in place of those that the model names.
+    pub fn with_sdk(mut self, wheels: &SdkWheels) -> Result<Self, PipelineError> {
+        // A folder with wheels for several machines has one that fits only where there is one platform.
+        let machine = match self.platforms.as_slice() {
+            [platform] => platform.architecture.machine(),
+            _ => "",
+        };
+        let version = self.loaded.effective.sdk.as_ref();
+        self.sdk = Sdk::choose(wheels, version, &self.loaded.root, machine)?;
+        Ok(self)
     }
 
     /// Refuses a model that has nothing to run, or whose code is not there: its image would start and fail.
@@ -147,10 +171,10 @@ impl Project {
     /// The question that a lock of this project answers.
     pub fn request(&self) -> LockRequest {
         let install = &self.loaded.effective.install;
-        let sdk = self.loaded.effective.sdk.as_ref().map(ToString::to_string);
         LockRequest {
             base: sorted(self.settings.base.packages.iter().cloned()),
             budget: self.settings.layers.budget,
+            coglet: self.sdk.coglet.clone(),
             conflicts: self.settings.layers.conflicts.clone(),
             constraints: texts(&install.constraints),
             index_options: IndexOptions {
@@ -171,7 +195,7 @@ impl Project {
             recommends: self.settings.base.recommends,
             tier: self.settings.base.tier,
             requirements: texts(&install.requirements),
-            sdk: cog_runtime::sdk_requirement(sdk.as_deref()),
+            sdk: self.sdk.requirement.clone(),
             system_packages: sorted(
                 self.loaded
                     .effective
@@ -448,6 +472,7 @@ impl Project {
             .ok_or(PipelineError::NotLocked(architecture))?;
         let settings = cog_runtime::ModelSettings {
             architecture,
+            coglet_python: self.sdk.is_coglet.then(|| self.python().to_string()),
             predict: self
                 .loaded
                 .effective

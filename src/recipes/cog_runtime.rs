@@ -54,6 +54,8 @@ pub struct Runtime {
 pub struct ModelSettings {
     /// The machine that the image is for.
     pub architecture: Architecture,
+    /// The image's Python, where somebody chose a coglet wheel as the SDK: Cog then says so in the environment.
+    pub coglet_python: Option<String>,
     /// `file.py:Name` of the runner.
     pub predict: Option<String>,
     /// `file.py:Name` of the trainer.
@@ -62,14 +64,6 @@ pub struct ModelSettings {
     pub max_concurrency: Option<u32>,
     /// The model's own variables, in order.
     pub environment: Vec<(String, String)>,
-}
-
-/// The requirement that brings the SDK and, as its dependency, the runtime.
-pub fn sdk_requirement(sdk_version: Option<&str>) -> String {
-    sdk_version.map_or_else(
-        || format!("cog>={MINIMUM_SDK}"),
-        |version| format!("cog=={version}"),
-    )
 }
 
 /// What an image of this model runs with.
@@ -88,10 +82,13 @@ pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Ru
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let concurrency = settings.max_concurrency.map(|max| max.to_string());
+    let coglet = settings.coglet_python.as_ref().map(|_| "coglet".to_owned());
     let model = [
         ("COG_PREDICT_TYPE_STUB", settings.predict.as_ref()),
         ("COG_TRAIN_TYPE_STUB", settings.train.as_ref()),
         ("COG_MAX_CONCURRENCY", concurrency.as_ref()),
+        ("R8_COG_VERSION", coglet.as_ref()),
+        ("R8_PYTHON_VERSION", settings.coglet_python.as_ref()),
     ];
     env.extend(
         model

@@ -1,11 +1,12 @@
 //! What Cog writes on an image.
 //!
 //! Labels that would depend on the checkout rather than on what is in the image (`org.opencontainers.image.revision`
-//! and `.version`, which Cog takes from git) are left out: the same files must give the same digest.
+//! and `.version`, which Cog takes from git) are written on request only: the same files must give the same digest.
 
 use std::collections::BTreeMap;
 
-use crate::lock::LockedPlatform;
+use crate::lock::python::WheelOrigin;
+use crate::lock::{LockedPlatform, LockedWheel};
 
 /// The version of Cog whose behaviour the image follows.
 pub const COG_VERSION: &str = "0.22.0";
@@ -46,11 +47,38 @@ fn title(name: &str) -> &str {
     last.split(['@', ':']).next().unwrap_or(last)
 }
 
-/// What `pip freeze` would print in the image, with names in their normalised form.
+/// What `python -m pip freeze` prints of these packages: names as each spells its own, in the order of their lower-case
+/// letters; a wheel that came from no index with where it came from, and its digest. pip is not part of its own list.
 fn pip_freeze(lock: LockedPlatform<'_>) -> String {
-    lock.python
-        .packages
-        .iter()
-        .map(|wheel| format!("{}=={}\n", wheel.name, wheel.version))
-        .collect()
+    let wheels = lock.python.packages.iter();
+    let mut lines: Vec<(String, String)> = wheels
+        .filter(|wheel| !unlisted(&lock.request.python).contains(&wheel.name.as_str()))
+        .map(|wheel| {
+            let name = wheel.spelling.as_deref().unwrap_or(&wheel.name);
+            (name.to_lowercase(), frozen(name, wheel))
+        })
+        .collect();
+    lines.sort();
+    lines.into_iter().map(|(_, line)| line + "\n").collect()
+}
+
+fn frozen(name: &str, wheel: &LockedWheel) -> String {
+    let digest = wheel.sha256;
+    match &wheel.origin {
+        WheelOrigin::Index { .. } => format!("{name}=={}", wheel.version),
+        // Where it is in the image, as the model's files are.
+        WheelOrigin::Project { path } => format!("{name} @ file:///src/{path}#sha256={digest}"),
+        WheelOrigin::Url { url } => {
+            let url = url.split('#').next().unwrap_or(url);
+            format!("{name} @ {url}#sha256={digest}")
+        }
+    }
+}
+
+/// What pip leaves out: itself, and on Pythons that came with them the packages that install others.
+fn unlisted(python: &str) -> &'static [&'static str] {
+    match python {
+        "3.10" | "3.11" => &["distribute", "pip", "setuptools", "wheel"],
+        _ => &["pip"],
+    }
 }

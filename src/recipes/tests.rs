@@ -1,6 +1,7 @@
 use cognix_derivations::StorePath;
 
 use super::*;
+use crate::lock::python::WheelOrigin;
 use crate::lock::tests::amd64;
 use crate::lock::{Architecture, Lock, LockedArchive, LockedInterpreter};
 
@@ -266,4 +267,90 @@ fn a_models_variable_replaces_the_images_own() {
         .map(|(_, value)| value.as_str())
         .collect();
     assert_eq!(values, ["C"]);
+}
+
+/// Spelled and sorted as pip does, and without what pip leaves out.
+#[test]
+fn the_frozen_packages_are_those_that_pip_prints() {
+    let mut lock = crate::lock::tests::example();
+    let pattern = amd64(&mut lock).python.packages[0].clone();
+    let wheel = |name: &str, spelling: Option<&str>, origin| {
+        let mut wheel = pattern.clone();
+        wheel.package.name = name.to_owned();
+        wheel.package.spelling = spelling.map(str::to_owned);
+        wheel.package.origin = origin;
+        wheel
+    };
+    let index = || WheelOrigin::Index {
+        input: "pypi".to_owned(),
+    };
+    let url = "https://host.test/a.whl#sha256=00".to_owned();
+    let path = "wheels/b.whl".to_owned();
+    amd64(&mut lock).python.packages = vec![
+        wheel("at-address", None, WheelOrigin::Url { url }),
+        wheel("pip", None, index()),
+        wheel("pyyaml", Some("PyYAML"), index()),
+        wheel("setuptools", None, index()),
+        wheel("typing-extensions", Some("typing_extensions"), index()),
+        wheel("typing-inspection", None, index()),
+        wheel("zipped", Some("Zipped"), WheelOrigin::Project { path }),
+    ];
+    let locked = lock.platform(Architecture::Amd64).expect("a platform");
+    let labels = labels::labels(locked, String::new());
+    let (version, digest) = (&pattern.version, pattern.sha256);
+    let expected = [
+        format!("at-address @ https://host.test/a.whl#sha256={digest}\n"),
+        format!("PyYAML=={version}\ntyping-inspection=={version}\ntyping_extensions=={version}\n"),
+        format!("Zipped @ file:///src/wheels/b.whl#sha256={digest}\n"),
+    ];
+    assert_eq!(labels["run.cog.pip_freeze"], expected.concat());
+}
+
+#[test]
+fn the_title_has_neither_registry_nor_tag() {
+    for (name, title) in [
+        ("greeter", "greeter"),
+        ("registry.example:5000/me/greeter:v1", "greeter"),
+        ("me/greeter@sha256:00", "greeter"),
+    ] {
+        let annotations = labels::annotations(Some(name));
+        assert_eq!(annotations["org.opencontainers.image.title"], title);
+    }
+    assert!(labels::annotations(None).is_empty());
+}
+
+/// As Cog does it, only for an SDK that was named as a file of coglet.
+#[test]
+fn a_coglet_as_sdk_is_told_to_the_platform() {
+    let settings = |coglet_python| cog_runtime::ModelSettings {
+        coglet_python,
+        ..cog_runtime::ModelSettings::default()
+    };
+    let env = |settings| cog_runtime::runtime(&settings, Default::default()).env;
+    let told = env(settings(Some("3.13".to_owned())));
+    assert!(told.contains(&("R8_COG_VERSION".to_owned(), "coglet".to_owned())));
+    assert!(told.contains(&("R8_PYTHON_VERSION".to_owned(), "3.13".to_owned())));
+    assert!(
+        env(settings(None))
+            .iter()
+            .all(|(name, _)| !name.starts_with("R8_"))
+    );
+}
+
+#[test]
+fn libraries_are_where_the_architecture_has_them() {
+    let settings = cog_runtime::ModelSettings {
+        architecture: Architecture::Arm64,
+        ..cog_runtime::ModelSettings::default()
+    };
+    let runtime = cog_runtime::runtime(&settings, Default::default());
+    let path = runtime
+        .env
+        .iter()
+        .find(|(name, _)| name == "LD_LIBRARY_PATH");
+    assert!(
+        path.expect("set")
+            .1
+            .starts_with("/usr/lib/aarch64-linux-gnu:")
+    );
 }

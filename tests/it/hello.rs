@@ -1,82 +1,22 @@
 //! The example from nothing: real packages, real tools, and a server that answers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+#[cfg(feature = "oracle-tests")]
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use serde_json::Value;
-
+use crate::example::Example;
 use crate::world::{COGNIX, json, succeed};
 
-/// The example, locked and built once for all tests of this file.
-pub(crate) struct Hello {
-    pub(crate) folder: PathBuf,
-    pub(crate) project: PathBuf,
-    pub(crate) layout: PathBuf,
-    pub(crate) build: Value,
-}
-
-impl Hello {
-    fn cognix(&self) -> Command {
-        let mut command = Command::new(COGNIX);
-        command.arg("--store").arg(self.folder.join("store"));
-        command
-    }
-}
-
-/// Removes what earlier runs have left to look at: a gigabyte each.
-fn sweep() {
-    for entry in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).expect("a folder of cargo's") {
-        let path = entry.expect("readable").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let process = name.strip_prefix("hello-");
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            // Folders of a store are read-only.
-            succeed(Command::new("chmod").args(["-R", "u+w"]).arg(&path));
-            std::fs::remove_dir_all(&path).expect("our own");
-        }
-    }
-}
-
-pub(crate) fn hello() -> &'static Hello {
-    static HELLO: OnceLock<Hello> = OnceLock::new();
-    HELLO.get_or_init(|| {
-        sweep();
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hello-{}", std::process::id()));
-        let project = folder.join("project");
-        std::fs::create_dir_all(&project).expect("a writable folder");
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
-        for name in [
-            "cog.yaml",
-            "requirements.txt",
-            "predict.py",
-            ".dockerignore",
-        ] {
-            std::fs::copy(example.join(name), project.join(name)).expect("the example is complete");
-        }
-        let layout = folder.join("layout");
-        let mut command = Command::new(COGNIX);
-        command
-            .arg("--store")
-            .arg(folder.join("store"))
-            .args(["build", "--format", "json", "-o"]);
-        command
-            .arg(format!("oci:{}:latest", layout.display()))
-            .arg(&project);
-        let build = json(&mut command);
-        Hello {
-            folder,
-            project,
-            layout,
-            build,
-        }
-    })
+/// The example, locked and built once for all tests of this file and of `unlayered`.
+pub(crate) fn hello() -> &'static Example {
+    static HELLO: OnceLock<Example> = OnceLock::new();
+    HELLO.get_or_init(|| Example::build("hello"))
 }
 
 /// The entries of every layer: path, kind and header fields, in the order of the image.
-fn layer_entries(hello: &Hello) -> Vec<(String, Vec<(String, tar::Header)>)> {
+fn layer_entries(hello: &Example) -> Vec<(String, Vec<(String, tar::Header)>)> {
     let layers = hello.build["layers"].as_array().expect("layers");
     layers
         .iter()
@@ -133,10 +73,8 @@ fn no_path_stands_in_two_layers() {
 #[test]
 fn every_wheel_of_the_lock_has_its_own_layer() {
     let hello = hello();
-    let lock: Value =
-        serde_json::from_slice(&std::fs::read(hello.project.join("cognix.lock")).expect("a lock"))
-            .expect("JSON");
-    let wheels = lock["python"]["packages"]
+    let lock = hello.lock();
+    let wheels = lock["platforms"]["linux/amd64"]["python"]["packages"]
         .as_array()
         .expect("wheels")
         .iter()
@@ -205,10 +143,7 @@ fn a_second_build_from_nothing_is_the_same_bytes() {
 
 #[cfg(feature = "container-tests")]
 mod container {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
     use std::os::unix::fs::MetadataExt;
-    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::unlayered;
@@ -267,29 +202,7 @@ mod container {
     #[test]
     fn the_server_gets_ready_and_answers() {
         let hello = hello();
-        let port = free_port();
-        let mut exec = hello.cognix();
-        exec.args(["exec", "--locked", "--project"])
-            .arg(&hello.project)
-            .args(["--env", &format!("PORT={port}")]);
-        let mut server = exec
-            .args(["--", "python", "-m", "cog.server.http"])
-            .spawn()
-            .expect("the program starts");
-        let asked = std::panic::catch_unwind(|| {
-            wait_until_ready(port);
-            request(
-                port,
-                "POST",
-                "/predictions",
-                r#"{"input": {"text": "brave new world"}}"#,
-            )
-        });
-        let pid = rustix::process::Pid::from_child(&server);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("still running");
-        server.wait().expect("our own child");
-        let answer: Value =
-            serde_json::from_str(&asked.expect("the server answers")).expect("JSON");
+        let answer = hello.ask(r#"{"input": {"text": "brave new world"}}"#);
         assert_eq!(answer["status"], "succeeded", "{answer}");
         assert_eq!(answer["output"], "hello brave new world (13 letters)");
     }
@@ -316,47 +229,6 @@ mod container {
             String::from_utf8_lossy(&output.stdout),
             "/venv 2.2.6 root True libc.so.6\n"
         );
-    }
-
-    fn free_port() -> u16 {
-        let listener =
-            std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-        listener.local_addr().expect("bound").port()
-    }
-
-    fn wait_until_ready(port: u16) {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        let mut last = String::new();
-        while Instant::now() < deadline {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                last = request(port, "GET", "/health-check", "");
-                if last.contains("READY") {
-                    return;
-                }
-            }
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        panic!("the server did not get ready; it said {last:?}");
-    }
-
-    /// One request over a connection of its own; the body of the answer.
-    fn request(port: u16, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        stream
-            .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(body.as_bytes()))
-            .expect("the server reads");
-        let mut answer = String::new();
-        stream
-            .read_to_string(&mut answer)
-            .expect("the server answers");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        let json = body.find('{').map_or(0, |start| start);
-        body[json..].trim_end_matches(['\r', '\n', '0']).to_owned()
     }
 }
 

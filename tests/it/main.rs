@@ -8,6 +8,8 @@ mod another_user;
 mod architecture;
 mod build;
 mod config;
+#[cfg(feature = "network-tests")]
+mod example;
 mod exchange;
 mod failures;
 mod hardening;
@@ -19,4 +21,6 @@ mod interpreter;
 mod nar;
 #[cfg(feature = "network-tests")]
 mod unlayered;
+#[cfg(feature = "network-tests")]
+mod vision;
 mod world;

@@ -16,7 +16,8 @@ use cognix::recipes::{self, Instantiation};
 use cognix_derivations::{Sha256, StorePath};
 use cognix_store::{CancellationToken, Store};
 
-use crate::hello::{Hello, hello};
+use crate::example::Example;
+use crate::hello::hello;
 
 /// What lies at a path: mode, owner, group, and a folder, a file's digest or a link's target.
 pub(crate) type Node = (u32, u64, u64, Content);
@@ -29,7 +30,7 @@ pub(crate) enum Content {
 }
 
 /// Everything that the layers hold, one above the other.
-pub(crate) fn stacked(hello: &Hello) -> BTreeMap<String, Node> {
+pub(crate) fn stacked(hello: &Example) -> BTreeMap<String, Node> {
     let mut tree = BTreeMap::new();
     for layer in hello.build["layers"].as_array().expect("layers") {
         let digest = layer["digest"].as_str().expect("a digest");
@@ -144,7 +145,7 @@ impl Union {
 }
 
 /// All trees that the example is made of: packages, configuration, environment, wheels and source.
-fn unlayered(hello: &Hello) -> BTreeMap<String, Node> {
+fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
     let store = Store::open(&hello.folder.join("store")).expect("the store");
     let project = Project::open(&hello.project, &LoadOptions::default(), &[]).expect("the example");
     let lock = project.read_lock().expect("readable").expect("a lock");

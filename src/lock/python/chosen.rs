@@ -10,6 +10,7 @@ use uv_distribution_types::{
     BuiltDist, Diagnostic as _, DirectUrlBuiltDist, Dist, Name as _, Node, PathBuiltDist,
     RegistryBuiltWheel, Resolution, ResolvedDist,
 };
+use uv_normalize::PackageName;
 use uv_pypi_types::HashAlgorithm;
 
 use super::bounds::Bounds;
@@ -52,7 +53,12 @@ pub(super) enum Place {
 impl ChosenWheel {
     /// Forgets where the wheel is.
     pub(super) fn into_locked(self, found: &Contents) -> LockedWheel {
+        let spelled = found.contents.name.as_str();
+        let same = spelled
+            .parse::<PackageName>()
+            .is_ok_and(|name| name.as_str() == self.name);
         LockedWheel {
+            spelling: (same && spelled != self.name).then(|| spelled.to_owned()),
             name: self.name,
             version: self.version,
             filename: self.filename,

@@ -147,7 +147,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
         requirements: ["cog==0.16.8", "numpy", "fastapi"]
             .map(str::to_owned)
             .to_vec(),
-        sdk: None,
+        sdk: Vec::new(),
         constraints: Vec::new(),
         prerelease: false,
         project: PathBuf::from("/"),

@@ -61,9 +61,11 @@ pub struct PythonRequest {
     /// Requirements as pip takes them, a line each, with `--hash` options; empty lines and `#` comments are allowed.
     /// Paths are relative to the project.
     pub requirements: Vec<String>,
-    /// The requirement that brings the Cog SDK. What it needs may come from the machine's own indexes even where the
+    /// The requirements that bring the Cog SDK, and coglet where somebody chose one. What they need may come from the machine's own indexes even where the
     /// model names others in their place.
-    pub sdk: Option<String>,
+    ///
+    /// Where one of them names a pre-release, those of the SDK and of coglet count as much as final releases.
+    pub sdk: Vec<String>,
     /// Versions that must hold where a package is chosen anyway; lines as above.
     pub constraints: Vec<String>,
     /// Whether releases that are not final count too.
@@ -122,6 +124,8 @@ pub struct PythonLock {
 pub struct LockedWheel {
     /// The package's normalised name.
     pub name: String,
+    /// The name as the package itself spells it, where that is another spelling.
+    pub spelling: Option<String>,
     /// Its version, normalised.
     pub version: String,
     /// The file's name as the index spells it.
@@ -166,6 +170,8 @@ pub struct WheelContents {
     pub record: Vec<RecordEntry>,
     /// The text of `entry_points.txt`, empty when there is none.
     pub entry_points: String,
+    /// The package's name as METADATA spells it, empty when that cannot be read.
+    pub name: String,
 }
 
 /// One line of a wheel's RECORD.

@@ -69,7 +69,7 @@ pub(super) async fn solve(
     } = *question;
     let environment = ResolverEnvironment::specific(target.markers.clone().into());
     let manifest = manifest(asked, &environment);
-    let options = options(request);
+    let options = options(request, asked);
     let context = WheelsOnly::new(connection.cache.clone(), connection.locations.clone());
     let database = DistributionDatabase::new(
         &connection.client,
@@ -177,13 +177,16 @@ fn wheels_only() -> BuildOptions {
     BuildOptions::new(NoBinary::None, NoBuild::All)
 }
 
-fn options(request: &PythonRequest) -> Options {
+fn options(request: &PythonRequest, asked: &Requirements) -> Options {
     let exclude_newer = request
         .exclude_newer
         .map(|cutoff| ExcludeNewer::global(ExcludeNewerValue::absolute(cutoff.timestamp())));
     let mut prerelease = Prerelease::default();
     if request.prerelease {
         prerelease.global = PrereleaseMode::Allow;
+    }
+    for name in asked.sdk_prereleases() {
+        prerelease.package.insert(name, PrereleaseMode::Allow);
     }
     OptionsBuilder::new()
         .exclude_newer(exclude_newer.unwrap_or_default())

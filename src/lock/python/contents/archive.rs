@@ -19,6 +19,9 @@ const RECORD_LIMIT: u64 = 64 << 20;
 /// The most bytes that entry points may have.
 const ENTRY_POINTS_LIMIT: u64 = 1 << 20;
 
+/// How much of METADATA is looked at; its headers come first, and the name among the first of them.
+const HEADERS_LIMIT: u64 = 64 << 10;
+
 /// Why RECORD cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ArchiveError {
@@ -42,6 +45,7 @@ pub(super) enum ArchiveError {
 
 const RECORD: &str = "RECORD";
 const ENTRY_POINTS: &str = "entry_points.txt";
+const METADATA: &str = "METADATA";
 
 /// The place of a file in the archive.
 struct Found {
@@ -56,7 +60,11 @@ pub(super) fn contents<R: ReaderAt>(reader: R, size: u64) -> Result<WheelContent
     let archive = ZipLocator::new()
         .locate_in_reader(reader, &mut buffer, size)
         .map_err(|(_, error)| error)?;
-    let (record, entry_points) = find(&archive, &mut buffer)?;
+    let Files {
+        record,
+        entry_points,
+        metadata,
+    } = find(&archive, &mut buffer)?;
     let record = read(&archive, &record, RECORD, |plain| lines(plain))??;
     let entry_points = match entry_points {
         None => Vec::new(),
@@ -66,10 +74,31 @@ pub(super) fn contents<R: ReaderAt>(reader: R, size: u64) -> Result<WheelContent
             Ok::<_, std::io::Error>(bytes)
         })??,
     };
+    let name = match metadata {
+        None => String::new(),
+        Some(found) => read(&archive, &found, METADATA, |plain| {
+            let mut bytes = Vec::new();
+            plain.take(HEADERS_LIMIT).read_to_end(&mut bytes)?;
+            Ok::<_, std::io::Error>(name_of(&bytes))
+        })??,
+    };
     Ok(WheelContents {
         record,
         entry_points: String::from_utf8_lossy(&entry_points).into_owned(),
+        name,
     })
+}
+
+/// The package's name, from the headers of METADATA. Whether it is the right one is checked when the wheel is installed.
+fn name_of(metadata: &[u8]) -> String {
+    let text = String::from_utf8_lossy(metadata);
+    let headers = text.lines().take_while(|line| !line.is_empty());
+    let mut values = headers.filter_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case("name")
+            .then(|| value.trim().to_owned())
+    });
+    values.next().unwrap_or_default()
 }
 
 /// Calls with the plain bytes of a file.
@@ -92,13 +121,16 @@ fn read<R: ReaderAt, T>(
     Ok(use_bytes(&mut entry.verifying_reader(plain)))
 }
 
-/// RECORD, and the entry points beside it.
-fn find<R: ReaderAt>(
-    archive: &ZipArchive<R>,
-    buffer: &mut [u8],
-) -> Result<(Found, Option<Found>), ArchiveError> {
+/// RECORD, and what is beside it.
+struct Files {
+    record: Found,
+    entry_points: Option<Found>,
+    metadata: Option<Found>,
+}
+
+fn find<R: ReaderAt>(archive: &ZipArchive<R>, buffer: &mut [u8]) -> Result<Files, ArchiveError> {
     let mut entries = archive.entries(buffer);
-    let (mut record, mut entry_points): (Option<Found>, Option<Found>) = (None, None);
+    let [mut record, mut entry_points, mut metadata] = [const { None::<Found> }; 3];
     let mut count = 0;
     while let Some(entry) = entries.next_entry()? {
         count += 1;
@@ -116,6 +148,7 @@ fn find<R: ReaderAt>(
             _ if !folder.ends_with(".dist-info") => continue,
             RECORD => &mut record,
             ENTRY_POINTS => &mut entry_points,
+            METADATA => &mut metadata,
             _ => continue,
         };
         if let Some(first) = place.take().filter(|_| name == RECORD) {
@@ -127,7 +160,11 @@ fn find<R: ReaderAt>(
             method: entry.compression_method(),
         });
     }
-    Ok((record.ok_or(ArchiveError::NoRecord)?, entry_points))
+    Ok(Files {
+        record: record.ok_or(ArchiveError::NoRecord)?,
+        entry_points,
+        metadata,
+    })
 }
 
 fn lines(plain: impl Read) -> Result<Vec<RecordEntry>, ArchiveError> {
@@ -176,6 +213,14 @@ mod tests {
         for other in ["", "md5=abc", "sha256=", "sha256=short", "sha512=AAAA"] {
             assert_eq!(digest(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_name_is_the_first_header_of_that_name() {
+        let metadata =
+            b"Metadata-Version: 2.1\r\nname:  Ruamel.Yaml \r\nVersion: 1\r\n\r\nName: other\r\n";
+        assert_eq!(name_of(metadata), "Ruamel.Yaml");
+        assert_eq!(name_of(b"Version: 1\n\nName: other\n"), "");
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::mirrors::python_index::{Connection, explain};
 const AT_ONCE: usize = 8;
 
 /// The folder below the cache, with the version of what is in it.
-const FOLDER: &str = "wheel-contents-3";
+const FOLDER: &str = "wheel-contents-4";
 
 /// What is known about a wheel without having it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

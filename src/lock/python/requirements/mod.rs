@@ -15,9 +15,9 @@ use std::str::FromStr;
 
 use cognix_derivations::Sha256;
 use uv_configuration::{Constraints, HashCheckingMode};
-use uv_distribution_types::{Requirement, UnresolvedRequirement};
+use uv_distribution_types::{Requirement, RequirementSource, UnresolvedRequirement};
 use uv_normalize::PackageName;
-use uv_pep440::Version;
+use uv_pep440::{Version, VersionSpecifier};
 use uv_requirements_txt::{RequirementEntry, RequirementsTxtRequirement};
 use uv_types::HashStrategy;
 
@@ -87,6 +87,21 @@ fn asked(text: &str, root: &Path) -> Result<Asked, PythonError> {
 }
 
 impl Requirements {
+    /// The packages of the SDK, if what is asked of one of them is a pre-release: then those of all of them will do.
+    pub(super) fn sdk_prereleases(&self) -> Vec<PackageName> {
+        let early = |asked: &Asked| match &asked.requirement.source {
+            RequirementSource::Registry { specifier, .. } => {
+                specifier.iter().any(VersionSpecifier::any_prerelease)
+            }
+            _ => false,
+        };
+        if !self.sdk.iter().any(early) {
+            return Vec::new();
+        }
+        let names = ["cog", "coglet"].into_iter().map(str::parse);
+        names.filter_map(Result::ok).collect()
+    }
+
     /// The SDK's requirements alone.
     pub(super) fn sdk_only(&self) -> Self {
         Self {

@@ -30,7 +30,7 @@ impl Case {
         let project = tempfile::tempdir().expect("a temporary folder");
         let request = PythonRequest {
             requirements: requirements.iter().map(ToString::to_string).collect(),
-            sdk: None,
+            sdk: Vec::new(),
             constraints: Vec::new(),
             prerelease: false,
             project: project.path().to_owned(),
@@ -196,6 +196,7 @@ fn a_locked_wheel_says_what_is_needed_and_nothing_of_where_it_was() {
         origin: WheelOrigin::Index {
             input: INDEX_NAME.to_owned(),
         },
+        spelling: None,
         yanked: false,
     };
     assert_eq!(lock.wheels[0], expected);

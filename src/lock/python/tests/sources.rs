@@ -147,7 +147,7 @@ fn the_sdk_is_found_when_the_model_has_indexes_of_its_own() {
         };
         let app: &[&str] = if no_index { &[] } else { &["app"] };
         let case = Case::new(&releases, app).model(model.clone());
-        let case = case.change(|request| request.sdk = Some("cog".to_owned()));
+        let case = case.change(|request| request.sdk = vec!["cog".to_owned()]);
         let mut expected = vec!["cog 1.0", lib, "only-here 1.0"];
         if !no_index {
             expected.insert(0, "app 1.0");
@@ -155,7 +155,7 @@ fn the_sdk_is_found_when_the_model_has_indexes_of_its_own() {
         assert_eq!(case.versions(), expected);
         // Nothing but what the SDK needs comes from where the model does not want to look.
         let case = Case::new(&releases, &["secret"]).model(model);
-        let case = case.change(|request| request.sdk = Some("cog".to_owned()));
+        let case = case.change(|request| request.sdk = vec!["cog".to_owned()]);
         let (message, _) = case.error();
         assert!(message.contains("secret"), "{message}");
     }
