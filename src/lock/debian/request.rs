@@ -71,11 +71,10 @@ impl Tier {
             "sed",
             "tar",
         ];
-        /// Questions to the administrator, diversions, lists of info pages, and hashes of certificates: what the
-        /// configuration of the system makes without these tools.
+        /// Questions to the administrator, diversions and lists of info pages. `openssl` stays: it has the links by which
+        /// the library of its name finds certificates.
         const SCRIPTS_ONLY: &[Unfollowed] = &[
             unfollowed("ca-certificates", "debconf"),
-            unfollowed("ca-certificates", "openssl"),
             unfollowed("dash", "dpkg"),
             unfollowed("grep", "dpkg"),
             unfollowed("gzip", "dpkg"),
