@@ -52,7 +52,8 @@
   base = {
     # How much of a Debian system is there: "essential" is everything that Debian marks `Essential: yes`, a shell and the
     # usual tools among them; "shell" is `sh`, `ls`, `grep`, `sed`, `tar` and their like, without a package manager;
-    # "minimal" has no shell, only what the interpreter, TLS, time zones and names need.
+    # "minimal" has no shell, only what the interpreter, TLS, time zones and names need. Debian's packages expect essential
+    # ones without naming them, so what `system_packages` adds to a smaller tier may miss a shell or `dpkg`.
     tier = "essential";
     # `mawk` and `usr-is-merged` settle alternatives that essential packages leave open; wheels expect the libraries.
     packages = [
