@@ -100,6 +100,7 @@ impl World {
 }
 
 /// Unpacks and configures what is chosen for a set, and looks at what every image must have.
+#[expect(clippy::print_stdout, reason = "the counts are what the test shows")]
 async fn check(suite: &str, architecture: Architecture, tier: BaseTier, set: &str, files: &[&str]) {
     let world = World::new();
     let debs = world.choose(suite, architecture, tier, set).await;

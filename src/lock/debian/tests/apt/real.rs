@@ -115,6 +115,7 @@ impl World {
     }
 
     /// Whether both choose the same packages in the same versions for every set; how many they are.
+    #[expect(clippy::print_stdout, reason = "the counts are what the test shows")]
     async fn check(&self, tier: BaseTier, essential: &[String], sets: &[&str], recommends: bool) {
         let asked: Vec<_> = sets
             .iter()
