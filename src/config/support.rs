@@ -101,8 +101,8 @@ fn build_section(notes: &mut Notes<'_>, build: &Build) {
         );
     }
     for (index, package) in build.system_packages.iter().enumerate() {
-        if !is_plain_package(package) {
-            let what = "a system package other than by its plain name";
+        if !is_package(package) {
+            let what = "a system package other than NAME, NAME=VERSION or NAME/SUITE";
             notes.unsupported(
                 &format!("build.system_packages[{index}]"),
                 package.position,
@@ -143,11 +143,45 @@ fn missing(python: &Spanned<PythonVersion>) -> Reason {
     }
 }
 
-/// A name by Debian's rules, without version, suite or architecture.
-fn is_plain_package(name: &str) -> bool {
-    name.len() >= 2
+/// What `apt-get install` takes: a name by Debian's rules, perhaps with an architecture, then a version or a suite.
+fn is_package(package: &str) -> bool {
+    let end = package.find(['=', '/']).unwrap_or(package.len());
+    let (name, choice) = package.split_at(end);
+    let (name, architecture) = name.split_once(':').unwrap_or((name, "any"));
+    let word = |text: &str, marks: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
+        !text.is_empty() && text.chars().all(allowed)
+    };
+    let name_is_valid = name.len() >= 2
         && name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && name.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
-        })
+        });
+    let choice_is_valid = choice.is_empty() || word(&choice[1..], ".+-~:*_");
+    name_is_valid && word(architecture, "-") && choice_is_valid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_named_as_apt_names_them() {
+        for package in [
+            "git",
+            "g++",
+            "libgl1",
+            "curl=7.88.1-10+deb12u5",
+            "git=1:2.39.*",
+            "git/bookworm-backports",
+            "git:any=1:2",
+        ] {
+            assert!(is_package(package), "{package}");
+        }
+        for package in [
+            "", "a", "Git", "lib gl1", "git=", "git/", "git:", "git; ls", "-y", "git=1 2", "../git",
+        ] {
+            assert!(!is_package(package), "{package}");
+        }
+    }
 }
