@@ -59,7 +59,10 @@ impl Builder for ImageBuilder {
             .iter()
             .map(|path| read(request, path))
             .collect::<Result<Vec<_>, _>>()?;
-        layers::partition_check(&descriptions).map_err(BuildError::failed)?;
+        let locate = |path: &StorePath| request.store.real_path(path);
+        layers::partition_check(&descriptions).map_err(|conflict| {
+            BuildError::failed(conflict.with_packages(&descriptions, &locate))
+        })?;
         layers::omission_check(&descriptions).map_err(BuildError::failed)?;
         let image = image::assemble(&runtime_config(runtime)?, &descriptions)
             .map_err(BuildError::failed)?;

@@ -109,6 +109,7 @@ impl LockArgs {
         let import = self.import.as_deref().map(ForeignLock::read).transpose();
         let options = LockOptions {
             previous: before.clone().filter(|_| !everything),
+            arranged: before.clone(),
             update: update.clone(),
             import: import.map_err(|error| pipeline_failure(error.into()))?,
             exclude_newer: self.choice.exclude_newer.clone(),

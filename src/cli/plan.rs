@@ -7,6 +7,8 @@ use super::lock::ChoiceArgs;
 use super::printer::{Printer, size};
 use super::project::{ProjectArgs, pipeline_failure};
 use super::{Failure, Global};
+use crate::pipeline::PlannedLayer;
+use crate::recipes::Held;
 
 /// Show what a build would fetch and build, how large, and which layers the image would have.
 ///
@@ -39,14 +41,15 @@ impl PlanArgs {
         let instantiated =
             project.instantiate(&lock, project.architecture(), source.store_path(), &options)?;
         let store = global.open_store()?;
-        let plan = crate::pipeline::plan(&store, &instantiated).map_err(pipeline_failure)?;
+        let plan = crate::pipeline::plan(&store, &instantiated, lock.request.budget)
+            .map_err(pipeline_failure)?;
         Ok(printer.result(&plan, || text(&plan))?)
     }
 }
 
 fn text(plan: &crate::pipeline::Plan) -> String {
     let mut text = format!(
-        "image   {}\nfetch   {} files, {}\nbuild   {} derivations ({} of {} are there)\nlayers  {}\n",
+        "image   {}\nfetch   {} files, {}\nbuild   {} derivations ({} of {} are there)\nlayers  {} of at most {}, {}\n",
         plan.drv_path,
         plan.fetch.files,
         size(plan.fetch.bytes),
@@ -54,18 +57,62 @@ fn text(plan: &crate::pipeline::Plan) -> String {
         plan.cached,
         plan.derivations,
         plan.layers.len(),
+        plan.totals.budget,
+        total(plan),
     );
     for layer in &plan.layers {
         let size = match (layer.size, layer.fetch_bytes) {
             (Some(known), _) => size(known),
-            (None, 0) => "unknown until built".to_owned(),
-            (None, bytes) => format!("from {}", size(bytes)),
+            (None, 0) => "?".to_owned(),
+            (None, bytes) => format!("~{}", size(bytes)),
         };
-        text.push_str(&format!("  {:<28} {:<7} {size}\n", layer.name, layer.group));
+        let (name, group) = (&layer.name, layer.group);
+        let line = format!("  {name:<28} {group:<7} {size:>9}  {}", contents(layer));
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     for item in &plan.downloads {
         let size = item.size.map_or("of unknown size".to_owned(), size);
         text.push_str(&format!("  fetch {:<60} {size}\n", item.name));
     }
     text
+}
+
+/// The size of all layers, and how sure that is.
+fn total(plan: &crate::pipeline::Plan) -> String {
+    let bytes = size(plan.totals.bytes);
+    if plan.totals.described == plan.layers.len() {
+        return bytes;
+    }
+    format!("~{bytes} (~ is the size of what is fetched for it; ? is not known before the build)")
+}
+
+/// What is in a layer: the packages by name and version, as many as fit into a line.
+fn contents(layer: &PlannedLayer) -> String {
+    const SHOWN: usize = 6;
+    let files = layer.files.map(|files| format!("{files} files"));
+    let Some((first, rest)) = layer.holds.split_first() else {
+        return files.unwrap_or_default();
+    };
+    let held = |held: &Held| {
+        let waived = if held.waived { " (RECORD waived)" } else { "" };
+        format!("{} {}{waived}", held.name, held.version)
+    };
+    if rest.is_empty() {
+        return files.map_or_else(|| held(first), |files| format!("{}, {files}", held(first)));
+    }
+    // Those that someone should notice come first.
+    let mut names: Vec<&Held> = layer.holds.iter().collect();
+    names.sort_by_key(|held| !held.waived);
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| held(name)).collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let files = files.map_or_else(String::new, |files| format!(", {files}"));
+    format!(
+        "{} packages{files}: {}{more}",
+        names.len(),
+        shown.join(", ")
+    )
 }

@@ -4,10 +4,12 @@
 //! mode and owner everywhere, so the layers can be stacked in any order and give the same tree. Nothing here reads a
 //! file; who settles a conflict is decided where the layers are asked for.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
+
+use cognix_derivations::StorePath;
 
 use super::{
-    description::{Entry, EntryKind, LayerDescription},
+    description::{Entry, EntryKind, LayerDescription, LayerSource, TreeSource},
     path::ImagePath,
 };
 
@@ -18,7 +20,7 @@ pub const DEFAULT_LAYER_BUDGET: usize = 100;
 
 /// Two owners want one path, and what they bring does not go together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} comes from {first} and from {second}{problem}")]
+#[error("{path} comes from {first} and from {second}{problem}{}", way_out(path, *problem))]
 pub struct Conflict {
     /// The path in the image.
     pub path: ImagePath,
@@ -55,6 +57,50 @@ impl fmt::Display for Problem {
             Self::Repeated => " with the same content; one of the layers has to leave it out",
         })
     }
+}
+
+/// The setting that settles a conflict, where one can: a rule gives a file or link to one package.
+fn way_out(path: &ImagePath, problem: Problem) -> String {
+    match problem {
+        Problem::Content | Problem::Target | Problem::Metadata => format!(
+            "; layers.conflicts = {{ \"{path}\" = \"PACKAGE\"; }}; in cognix.nix says which package keeps it"
+        ),
+        Problem::Kind | Problem::Repeated => String::new(),
+    }
+}
+
+impl Conflict {
+    /// Names the packages instead of the layers, where layers are made of several.
+    #[must_use]
+    pub fn with_packages(
+        mut self,
+        layers: &[LayerDescription],
+        locate: &dyn Fn(&StorePath) -> PathBuf,
+    ) -> Self {
+        let package = |owner: &str| {
+            let layer = layers.iter().find(|layer| owner == of_layer(layer))?;
+            let LayerSource::Trees(source) = &layer.source else {
+                return None;
+            };
+            let prefix = source.prefix.as_ref().map_or("", ImagePath::as_str);
+            let below = self.path.as_str().strip_prefix(prefix)?;
+            let below = below.trim_start_matches('/');
+            let holds = |tree: &&TreeSource| {
+                let there = locate(&tree.out).join(below).symlink_metadata().is_ok();
+                there && !tree.omit.contains(&self.path)
+            };
+            let tree = source.trees.iter().find(holds)?;
+            Some(format!("{} ({owner})", tree.out.name()))
+        };
+        let (first, second) = (package(&self.first), package(&self.second));
+        self.first = first.unwrap_or(self.first);
+        self.second = second.unwrap_or(self.second);
+        self
+    }
+}
+
+fn of_layer(layer: &LayerDescription) -> String {
+    format!("layer {}", layer.name)
 }
 
 /// An image has more layers than it may have.
@@ -182,7 +228,7 @@ fn problem(first: &Entry, second: &Entry) -> Option<Problem> {
 }
 
 fn conflict(first: Owned<'_>, second: Owned<'_>, problem: Problem) -> Conflict {
-    let owner = |(_, layer, _): Owned<'_>| format!("layer {}", layer.name);
+    let owner = |(_, layer, _): Owned<'_>| of_layer(layer);
     Conflict {
         path: second.2.path.clone(),
         first: owner(first),
@@ -319,7 +365,8 @@ mod tests {
             settle(&[layer("a", &["f:x=1"]), layer("b", &["f:x=2"])]).expect_err("different bytes");
         assert_eq!(
             error.to_string(),
-            "x comes from layer a and from layer b with different content"
+            "x comes from layer a and from layer b with different content; layers.conflicts = { \"x\" = \"PACKAGE\"; }; in \
+             cognix.nix says which package keeps it"
         );
     }
 

@@ -28,7 +28,7 @@ use cognix_derivations::Sha256;
 
 pub use crate::spec::PinnedArchive;
 pub use file::{FILE_NAME, LockFileError};
-pub use layers::{BudgetTooSmall, RULE as GROUPING, UnknownRule};
+pub use layers::{BudgetTooSmall, UnknownRule};
 pub use moves::{Move, PackageKind, UnknownPackage};
 pub use platform::Architecture;
 pub use request::{Change, IndexOptions, LockRequest};

@@ -39,6 +39,8 @@ pub struct ResolveContext<'a> {
     pub update: BTreeSet<(PackageKind, String)>,
     /// A lock of another tool whose versions must hold.
     pub import: Option<Import>,
+    /// The lock whose layers stay what they are where they can, whatever versions are chosen.
+    pub arranged: Option<Lock>,
     /// Which commands installing makes of a wheel's entry points.
     pub commands: &'a Commands<'a>,
     /// Ends the work early.
@@ -218,7 +220,7 @@ async fn resolve_platform(
         cancel: context.cancel.clone(),
     })
     .await?;
-    let earlier = context.previous.as_ref();
+    let earlier = context.arranged.as_ref();
     let earlier = earlier.and_then(|lock| lock.platforms.get(&platform.architecture));
     let mut shared = shared_paths::shared_paths(&Sharing {
         contents: &python.contents,
@@ -242,7 +244,13 @@ async fn resolve_platform(
     let mut packages: Vec<LockedWheel> = wheels.collect();
     let imported = pins.map(|pins| pins.compare(&packages)).transpose()?;
     layers::place_requested(&mut debian, request.budget, earlier);
-    layers::place_wheels(&mut packages, &debian, request.budget, earlier)?;
+    layers::place_wheels(
+        &mut packages,
+        &debian,
+        &interpreter,
+        request.budget,
+        earlier,
+    )?;
     let locked = PlatformLock {
         python: PythonLock { packages },
         debian,

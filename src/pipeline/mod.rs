@@ -40,7 +40,7 @@ use crate::spec::{self, Settings};
 use sdk::Sdk;
 
 pub use error::PipelineError;
-pub use record::{ImageLayer, ImageRecord, Plan, plan};
+pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, plan};
 pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};
@@ -333,6 +333,7 @@ impl Project {
             platforms: self.platforms.clone(),
             cutoff,
             keys: self.trusted_keys()?,
+            arranged: options.arranged,
             previous: options.previous,
             update: options.update,
             import: options.import.map(|lock| self.import(lock)),
@@ -579,6 +580,8 @@ pub struct LockOptions {
     pub previous: Option<Lock>,
     /// Packages of that lock whose choices are not kept.
     pub update: BTreeSet<(PackageKind, String)>,
+    /// The lock whose layers stay what they are where they can, whatever versions are chosen.
+    pub arranged: Option<Lock>,
     /// A lock of another tool whose versions must hold.
     pub import: Option<ForeignLock>,
     /// Python packages uploaded later are left out; a date or a moment.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{PipelineError, Project};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
 use crate::lock::Architecture;
-use crate::recipes::Instantiated;
+use crate::recipes::{Held, Instantiated};
 
 /// A finished image in the store.
 #[derive(Debug, Clone)]
@@ -126,6 +126,8 @@ pub struct Plan {
     pub downloads: Vec<Download>,
     /// The layers from bottom to top.
     pub layers: Vec<PlannedLayer>,
+    /// What they come to.
+    pub totals: LayerTotals,
 }
 
 /// The files a build would fetch.
@@ -154,18 +156,42 @@ pub struct Download {
 pub struct PlannedLayer {
     /// The layer's name.
     pub name: String,
+    /// The derivation of its description: the same one makes the same layer.
+    pub drv_path: String,
     /// The kind of its content.
     pub group: &'static str,
-    /// The size of the files it is made from.
+    /// The packages in it, where it is made of packages.
+    pub holds: Vec<Held>,
+    /// The size of the files it is made from, which is all that is known before it is built.
     pub fetch_bytes: u64,
     /// The compressed size, where the layer was described before.
     pub size: Option<u64>,
+    /// The size of the tar stream, where the layer was described before.
+    pub uncompressed_size: Option<u64>,
+    /// How many files and links it has, where the layer was described before.
+    pub files: Option<usize>,
     /// The digest, where the layer was described before.
     pub digest: Option<String>,
 }
 
+/// What the layers of an image come to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerTotals {
+    /// How many there may be.
+    pub budget: u32,
+    /// How many of them were described before; their sizes are real ones.
+    pub described: usize,
+    /// The compressed size of all layers: of those that were described, and of the files that the others are made from.
+    pub bytes: u64,
+}
+
 /// Compares the derivations of an image with what is in the store.
-pub fn plan(store: &Store, instantiated: &Instantiated) -> Result<Plan, PipelineError> {
+pub fn plan(
+    store: &Store,
+    instantiated: &Instantiated,
+    budget: u32,
+) -> Result<Plan, PipelineError> {
     let graph = &instantiated.graph;
     let wanted = [(instantiated.image.clone(), "out".to_owned())];
     let planned = realise::plan(graph, &wanted, store)?;
@@ -195,6 +221,14 @@ pub fn plan(store: &Store, instantiated: &Instantiated) -> Result<Plan, Pipeline
         build,
         fetch,
         downloads,
+        totals: LayerTotals {
+            budget,
+            described: layers.iter().filter(|layer| layer.size.is_some()).count(),
+            bytes: layers
+                .iter()
+                .map(|layer| layer.size.unwrap_or(layer.fetch_bytes))
+                .sum(),
+        },
         layers,
     })
 }
@@ -213,9 +247,18 @@ fn planned_layers(
         let described = described(store, instantiated, &layer.derivation)?;
         layers.push(PlannedLayer {
             name: layer.name.clone(),
+            drv_path: layer.derivation.to_string(),
             group: layer.group,
+            holds: layer.holds.clone(),
             fetch_bytes,
             size: described.as_ref().map(|description| description.size),
+            uncompressed_size: described
+                .as_ref()
+                .map(|description| description.uncompressed_size),
+            files: described.as_ref().map(|description| {
+                let entries = description.entries.iter();
+                entries.filter(|entry| !entry.is_directory()).count()
+            }),
             digest: described.map(|description| description.digest.to_string()),
         });
     }

@@ -18,6 +18,7 @@ mod hello;
 mod help;
 mod image;
 mod interpreter;
+mod layers;
 mod nar;
 #[cfg(feature = "network-tests")]
 mod unlayered;

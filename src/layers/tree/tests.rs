@@ -210,7 +210,8 @@ fn rec_5_different_files_are_a_named_conflict() {
     let message = message.expect_err("two files").to_string();
     assert_eq!(
         message,
-        "a comes from libc6-2.36 and from musl-1.2 with different content"
+        "a comes from libc6-2.36 and from musl-1.2 with different content; layers.conflicts = { \"a\" = \"PACKAGE\"; }; in \
+         cognix.nix says which package keeps it"
     );
 }
 

@@ -20,19 +20,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cognix_derivations::Sha256;
 
-use super::{DebGroup, DebianLock, LockedDeb, LockedWheel, PlatformLock};
+use super::{DebGroup, DebianLock, LockedDeb, LockedInterpreter, LockedWheel, PlatformLock};
 
 /// The rule of new locks.
-pub const RULE: &str = "largest-alone-16-by-name-1";
+const RULE: &str = "largest-alone-16-by-name-1";
 /// Every rule there has ever been.
 const RULES: [&str; 1] = [RULE];
 
 /// How many groups there are where the budget is not small: few, because each takes a layer from the large packages, and
 /// enough that a changed one leaves most of the others alone.
 const GROUPS: usize = 16;
-/// Layers that are kept for what is no package: the configuration of the system, the interpreter, the virtual environment,
-/// the model's files.
-const OTHERS: usize = 8;
+/// Layers of what is no package: the configuration of the system, the virtual environment, the model's files.
+const OTHERS: usize = 3;
 /// The part of the budget that requested Debian packages may take.
 const REQUESTED: usize = 8;
 /// How much larger than the smallest one that is alone a package has to become to leave its group.
@@ -58,12 +57,12 @@ pub struct UnknownRule {
 /// More packages than the layers of the budget can hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a budget of {budget} layers leaves none for {wheels} wheels: {debian} hold Debian packages and {OTHERS} are kept for \
-     what is no package; raise layers.budget in cognix.nix (100 is usual, 126 the most)"
+    "a budget of {budget} layers leaves none for {wheels} wheels: {others} hold Debian packages, the interpreter and the \
+     model; raise layers.budget in cognix.nix (100 is usual, 126 the most)"
 )]
 pub struct BudgetTooSmall {
     budget: usize,
-    debian: usize,
+    others: usize,
     wheels: usize,
 }
 
@@ -80,11 +79,13 @@ pub(super) fn check_rule(id: &str) -> Result<(), UnknownRule> {
 pub(super) fn place_wheels(
     wheels: &mut [LockedWheel],
     debian: &DebianLock,
+    interpreter: &LockedInterpreter,
     budget: u32,
     earlier: Option<&PlatformLock>,
 ) -> Result<(), BudgetTooSmall> {
     let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-    let debian = layers_of(debian);
+    let interpreter = usize::from(interpreter.archive().is_some());
+    let others = layers_of(debian) + interpreter + OTHERS;
     let earlier: BTreeMap<&str, &LockedWheel> = earlier
         .iter()
         .flat_map(|lock| &lock.python.packages)
@@ -107,12 +108,12 @@ pub(super) fn place_wheels(
         })
         .collect();
     let room = Room {
-        layers: budget.saturating_sub(debian + OTHERS),
+        layers: budget.saturating_sub(others),
         groups: (budget / 4).clamp(1, GROUPS),
     };
     let places = place(&items, room).ok_or(BudgetTooSmall {
         budget,
-        debian,
+        others,
         wheels: items.len(),
     })?;
     for (wheel, group) in wheels.iter_mut().zip(places) {

@@ -125,6 +125,7 @@ impl World {
     }
 }
 
+/// The Debian packages that every image needs.
 pub(crate) fn base_debs() -> Vec<Deb> {
     let essential = |name, version| {
         Deb::new(name, version)

@@ -14,6 +14,7 @@ pub(crate) struct Wheel {
     version: String,
     requires: Vec<String>,
     files: BTreeMap<String, Vec<u8>>,
+    lies: bool,
 }
 
 impl Wheel {
@@ -25,6 +26,7 @@ impl Wheel {
             version: version.to_owned(),
             requires: Vec::new(),
             files: BTreeMap::from([(format!("{module}/__init__.py"), body.into_bytes())]),
+            lies: false,
         }
     }
 
@@ -38,6 +40,12 @@ impl Wheel {
         self
     }
 
+    /// Makes RECORD say other digests than the files have.
+    pub(crate) fn lying_record(mut self) -> Self {
+        self.lies = true;
+        self
+    }
+
     pub(crate) fn file_name(&self) -> String {
         format!(
             "{}-{}-py3-none-any.whl",
@@ -46,7 +54,7 @@ impl Wheel {
         )
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let info = format!("{}-{}.dist-info", self.name.replace('-', "_"), self.version);
         let requires: String = self
             .requires
@@ -64,7 +72,10 @@ impl Wheel {
         files.insert(format!("{info}/WHEEL"), wheel.into());
         let mut record: String = files
             .iter()
-            .map(|(path, body)| record_line(path, body))
+            .map(|(path, body)| match self.lies && path.ends_with(".py") {
+                true => record_line(path, &vec![b'#'; body.len()]),
+                false => record_line(path, body),
+            })
             .collect();
         record.push_str(&format!("{info}/RECORD,,\n"));
         let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());

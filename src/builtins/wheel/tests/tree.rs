@@ -16,7 +16,7 @@ fn write(wheel: &Wheel, target: &Path) -> Result<InstallPlan, WheelError> {
 }
 
 #[test]
-fn a_tree_holds_what_the_plan_says() {
+fn all_9_a_tree_has_the_contents_and_modes_of_the_plan() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let target = directory.path().join("out");
     let plan = write(&rich_wheel(), &target).expect("written");

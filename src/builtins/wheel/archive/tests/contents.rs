@@ -144,6 +144,18 @@ fn zip_3_a_deflate_stream_says_itself_that_it_ends() {
 }
 
 #[test]
+fn all_4_names_are_escaped_and_cut_in_messages() {
+    let name = format!("bell\u{7}{}", "x".repeat(240));
+    let error = Zip::of([Entry::stored(&name, b"")]).open();
+    let message = error.expect_err("a control character").to_string();
+    assert!(
+        message.starts_with("member name `bell\\u{7}xxx"),
+        "{message}"
+    );
+    assert!(message.contains("x…`") && message.len() < 300, "{message}");
+}
+
+#[test]
 fn all_5_member_names() {
     let check = |name: &str, problem: &str| {
         let error = Zip::of([Entry::stored(name, b"")])

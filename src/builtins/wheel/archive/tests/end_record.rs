@@ -26,7 +26,7 @@ fn zip_2_no_archive() {
 }
 
 #[test]
-fn zip_2_every_truncation_is_refused() {
+fn zip_2_all_2_every_truncation_is_refused() {
     let bytes = sample().bytes();
     for length in 0..bytes.len() {
         let mut file = tempfile::tempfile().expect("a temporary file");
