@@ -290,10 +290,10 @@ impl PackageIndexes {
             .filter_map(FindLinks::url)
             .for_each(|page| page.authorise(url));
         // The netrc file knows hosts only; what it says does not travel in the open unless to this machine.
-        if url.scheme() == "https" || is_loopback(url) {
-            if let Some(credentials) = self.netrc.of(url) {
-                credentials.apply(url);
-            }
+        if (url.scheme() == "https" || is_loopback(url))
+            && let Some(credentials) = self.netrc.of(url)
+        {
+            credentials.apply(url);
         }
     }
 

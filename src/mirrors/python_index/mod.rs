@@ -103,11 +103,14 @@ pub struct PythonIndex {
     offline: bool,
     connection: OnceCell<Connection>,
     /// By the index's name and the project's.
-    pages: Mutex<BTreeMap<(String, PackageName), Arc<OnceCell<Page>>>>,
+    pages: Mutex<BTreeMap<(String, PackageName), SharedPage>>,
 }
 
 /// The addresses of a project's files by file name, best index first.
 type Page = BTreeMap<String, Vec<Url>>;
+
+/// A page that several calls wait for.
+type SharedPage = Arc<OnceCell<Page>>;
 
 impl PythonIndex {
     /// Remembers where to ask; `cache_dir` is the one that the resolver uses, so that pages are shared.
