@@ -11,8 +11,11 @@ use super::{FrameworkReason, cuda};
 /// The name under which a model refers to torch's own package index.
 const INDEX: &str = "pytorch";
 
-/// Packages that are released together with torch, and where their version stands in its table.
-pub(super) const FAMILY: [(&str, fn(&TorchBuild) -> &Version); 3] = [
+/// Where a package's version stands in the table.
+pub(super) type Column = fn(&TorchBuild) -> &Version;
+
+/// Packages that are released together with torch, and where their versions stand.
+pub(super) const FAMILY: [(&str, Column); 3] = [
     ("torch", |build| &build.torch),
     ("torchvision", |build| &build.torchvision),
     ("torchaudio", |build| &build.torchaudio),
@@ -95,11 +98,7 @@ pub(super) fn pythons(version: &Version) -> Option<&'static str> {
 }
 
 /// The build that an exact pin stands for; `None` leaves the line as it is.
-pub(super) fn map(
-    pinned: &Version,
-    column: fn(&TorchBuild) -> &Version,
-    cuda: Option<&Version>,
-) -> Option<Mapped> {
+pub(super) fn map(pinned: &Version, column: Column, cuda: Option<&Version>) -> Option<Mapped> {
     let builds = TORCH.iter().filter(|build| column(build).matches(pinned));
     let order = |build: &&TorchBuild| {
         let built_for = build.cuda.as_ref().map(Version::minor);
