@@ -21,6 +21,8 @@ mod interpreter;
 mod layers;
 mod nar;
 #[cfg(feature = "network-tests")]
+mod platforms;
+#[cfg(feature = "network-tests")]
 mod unlayered;
 #[cfg(feature = "network-tests")]
 mod vision;

@@ -18,7 +18,7 @@ fn the_larger_example_keeps_every_promise() {
     let vision = Example::build("vision");
     let lock = vision.lock();
     let platform = &lock["platforms"]["linux/amd64"];
-    let wheels = platform["python"]["packages"].as_array().expect("wheels");
+    let wheels = platform["python"].as_array().expect("wheels");
     assert!(wheels.len() >= 60, "{} wheels", wheels.len());
     the_same_bytes_again(&vision, platform);
     #[cfg(feature = "container-tests")]
@@ -95,7 +95,7 @@ fn serve(vision: &Example, platform: &Value, server: &Server) {
             bytes,
         );
     }
-    for wheel in platform["python"]["packages"].as_array().expect("wheels") {
+    for wheel in platform["python"].as_array().expect("wheels") {
         let (_, _, file, bytes) = fetched(wheel);
         let name = wheel["name"].as_str().expect("a name");
         let link = format!(
