@@ -8,6 +8,7 @@
 //! Beside cognix's layers: a layer for every single package, which no engine takes when there are more than 127; two
 //! layers, Debian packages and wheels, as a Dockerfile with one `apt-get install` and one `pip install` has them; and one.
 
+#[expect(dead_code, reason = "bytes are counted here, and no time is measured")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -69,7 +69,9 @@ fn click() -> LockedWheel {
 #[test]
 fn each_tools_lock_gives_what_is_for_the_image() {
     let (old, new) = ((3, 11, 2), (3, 13, 5));
-    let cases: [(&str, (u8, u8, u8), &[&str]); 7] = [
+    /// A lock's text, the Python of the image, and the packages that it gives.
+    type Case = (&'static str, (u8, u8, u8), &'static [&'static str]);
+    let cases: [Case; 7] = [
         (
             UV_LOCK,
             old,

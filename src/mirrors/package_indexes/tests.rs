@@ -56,7 +56,10 @@ impl Fixture {
     }
 
     fn error(&self) -> String {
-        self.discover().err().expect("this must fail").to_string()
+        match self.discover() {
+            Ok(_) => panic!("this must fail"),
+            Err(error) => error.to_string(),
+        }
     }
 }
 

@@ -202,7 +202,6 @@ fn real_wheels_are_installed_as_uv_installs_them() {
             .for_each(|wheel| check(wheel)),
         None => each_downloaded(work.path(), &WHEELS, &mut check),
     }
-    drop(check);
     // Shown with `--nocapture`, and when it fails.
     writeln!(std::io::stderr(), "{counts:?}").expect("somebody listens");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
