@@ -1,190 +1,27 @@
-//! The text of `cognix.lock`.
-//!
-//! ```text
-//! { "config": { "digest": HEX, "request": {…} },          what the lock answers
-//!   "excludeNewer": TIME,
-//!   "platforms": {
-//!     "linux/amd64": {
-//!       "debian": { "packages": [ {deb}… ], "releases": [ {release}… ] },
-//!       "interpreter": { "debian": NAME } or { "standalone": {archive} },
-//!       "python": [ {wheel}… ] } },
-//!   "version": 1 }
-//! ```
-//!
-//! Two-space indented JSON with keys and lists in a fixed order and a final newline, so that equal locks are equal
-//! bytes and a change is a small diff. The version is looked at first. Unknown keys, duplicates and edges to packages
-//! that are not there are refused, because each of them means that the file was not written by this program.
+//! The shape of the file, apart from the lock itself, and what it must hold together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 use uv_distribution_filename::WheelFilename;
 
-use super::python::WheelOrigin;
-use super::{
+use super::{LockFileError, VERSION};
+use super::places::{line_of, split_mirror_url, wheel_origin};
+use crate::lock::{
     Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb,
     LockedInterpreter, LockedWheel, PlatformLock, PythonLock, debian, python,
 };
 
-/// The name of the file beside `cog.yaml`.
-pub const FILE_NAME: &str = "cognix.lock";
-
-const VERSION: u64 = 1;
-
-/// Why a `cognix.lock` cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LockFileError {
-    /// The file is there but cannot be read or written.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried: `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A newer cognix wrote it.
-    #[error(
-        "{FILE_NAME}: has format version {found}, this cognix reads version {VERSION}; use a newer cognix"
-    )]
-    Version {
-        /// The version in the file.
-        found: u64,
-    },
-    /// A merge of two branches was not finished.
-    #[error(
-        "{FILE_NAME}:{line}: holds a merge conflict marker; choose one side or delete the file and lock again"
-    )]
-    MergeMarker {
-        /// One-based.
-        line: usize,
-    },
-    /// Not the JSON that cognix writes.
-    #[error("{FILE_NAME}:{line}:{column}: {message}; delete the file and run `cognix lock`")]
-    Syntax {
-        /// One-based.
-        line: usize,
-        /// One-based.
-        column: usize,
-        /// What was expected.
-        message: String,
-    },
-    /// JSON of the right shape that contradicts itself.
-    #[error("{FILE_NAME}:{line}: {message}; delete the file and run `cognix lock`")]
-    Inconsistent {
-        /// One-based.
-        line: usize,
-        /// What contradicts what.
-        message: String,
-    },
-}
-
-impl Lock {
-    /// Reads the lock of a project; `None` when there is none.
-    pub fn read(project: &Path) -> Result<Option<Self>, LockFileError> {
-        let path = project.join(FILE_NAME);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(LockFileError::Io {
-                action: "read",
-                path,
-                source,
-            }),
-        }
-    }
-
-    /// Writes the lock beside `cog.yaml`, whole or not at all.
-    pub fn write(&self, project: &Path) -> Result<(), LockFileError> {
-        let path = project.join(FILE_NAME);
-        let io = |source| LockFileError::Io {
-            action: "write",
-            path: path.clone(),
-            source,
-        };
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".cognix.lock.")
-            .tempfile_in(project)
-            .map_err(io)?;
-        std::io::Write::write_all(&mut temporary, self.to_text().as_bytes()).map_err(io)?;
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        temporary.as_file().set_permissions(readable).map_err(io)?;
-        temporary.as_file().sync_all().map_err(io)?;
-        temporary.persist(&path).map_err(|error| io(error.error))?;
-        std::fs::File::open(project)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io)
-    }
-
-    /// The canonical text.
-    pub fn to_text(&self) -> String {
-        let shape = LockShape::from(self);
-        let mut text = serde_json::to_string_pretty(&shape)
-            .expect("strings, numbers and lists are always JSON");
-        text.push('\n');
-        text
-    }
-
-    /// Reads the text back; everything that cognix would not write is refused.
-    pub fn parse(text: &str) -> Result<Self, LockFileError> {
-        // Ours is indented, so that no line of it begins like the marks between two sides.
-        let marks = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
-        let is_mark = |line: &str| marks.iter().any(|mark| line.starts_with(mark));
-        if let Some(line) = text.lines().position(is_mark) {
-            return Err(LockFileError::MergeMarker { line: line + 1 });
-        }
-        let VersionShape { version } = serde_json::from_str(text).map_err(syntax)?;
-        if version != VERSION {
-            return Err(LockFileError::Version { found: version });
-        }
-        let shape: LockShape = serde_json::from_str(text).map_err(syntax)?;
-        shape.check(text)?;
-        let lock = shape.into_lock(text)?;
-        check_canonical(text, &lock.to_text())?;
-        Ok(lock)
-    }
-}
-
-/// Refuses what means a lock and is not the text of one: a key twice, another order, or line ends that a version control
-/// system has changed.
-fn check_canonical(text: &str, canonical: &str) -> Result<(), LockFileError> {
-    if text == canonical {
-        return Ok(());
-    }
-    let lines = text.split('\n').zip(canonical.split('\n'));
-    let same = lines.take_while(|(one, other)| one == other).count();
-    Err(LockFileError::Inconsistent {
-        line: same + 1,
-        message: "is not as cognix writes it".to_owned(),
-    })
-}
-
-fn syntax(error: serde_json::Error) -> LockFileError {
-    let message = error.to_string();
-    let message = message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(message, _)| message)
-        .to_owned();
-    LockFileError::Syntax {
-        line: error.line(),
-        column: error.column(),
-        message,
-    }
-}
-
 #[derive(Deserialize)]
-struct VersionShape {
-    version: u64,
+pub(super) struct VersionShape {
+    pub(super) version: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct LockShape {
+pub(super) struct LockShape {
     config: ConfigShape,
     exclude_newer: String,
     platforms: BTreeMap<Architecture, PlatformShape>,
@@ -277,7 +114,7 @@ struct WheelShape {
 }
 
 impl LockShape {
-    fn check(&self, text: &str) -> Result<(), LockFileError> {
+    pub(super) fn check(&self, text: &str) -> Result<(), LockFileError> {
         let wrong = |needle: &str, message: String| {
             Err(LockFileError::Inconsistent {
                 line: line_of(text, needle),
@@ -306,7 +143,7 @@ impl LockShape {
         Ok(())
     }
 
-    fn into_lock(self, text: &str) -> Result<Lock, LockFileError> {
+    pub(super) fn into_lock(self, text: &str) -> Result<Lock, LockFileError> {
         let platforms = self.platforms.into_iter();
         let platforms = platforms
             .map(|(architecture, platform)| Ok((architecture, platform.into_platform(text)?)));
@@ -574,38 +411,6 @@ impl From<&LockedWheel> for WheelShape {
     }
 }
 
-impl LockedDeb {
-    /// Where the file comes from, relative to a named input.
-    pub fn url(&self) -> String {
-        format!("mirror://{}/{}", self.input, self.path)
-    }
-
-    /// The last part of the path: the file's name in the archive.
-    pub fn file_name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
-    }
-}
-
-impl LockedWheel {
-    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, or the address that was asked for.
-    pub fn url(&self) -> String {
-        match &self.origin {
-            WheelOrigin::Index { input } => {
-                format!("mirror://{input}/{}/{}", self.name, self.filename)
-            }
-            WheelOrigin::Project { path } => format!("{PROJECT}{path}"),
-            WheelOrigin::Url { url } => url.clone(),
-        }
-    }
-}
-
-impl LockedArchive {
-    /// Where the file comes from, relative to a named input.
-    pub fn url(&self) -> String {
-        format!("mirror://{}/{}", self.input, self.path)
-    }
-}
-
 /// Edges as the file has them: each name with what is said about it, `numpy>=1.21` or `libc6 (>= 2.36)`.
 fn edges(names: &[String], bounds: &BTreeMap<String, String>, spaced: bool) -> Vec<String> {
     let edge = |name: &String| match bounds.get(name) {
@@ -631,69 +436,4 @@ fn split_edges(edges: Vec<String>) -> (Vec<String>, BTreeMap<String, String>) {
         split.clone().map(|(name, _)| name.to_owned()).collect(),
         bounds.collect(),
     )
-}
-
-/// What the address of a file of the project begins with.
-const PROJECT: &str = "project://";
-
-/// Where a wheel comes from, and the name of its file.
-fn wheel_origin(name: &str, url: &str, text: &str) -> Result<(WheelOrigin, String), LockFileError> {
-    let wrong = |message: String| LockFileError::Inconsistent {
-        line: line_of(text, url),
-        message,
-    };
-    if let Some(path) = url.strip_prefix(PROJECT) {
-        if !is_plain_path(path) {
-            return Err(wrong(format!("{url:?} is not below the project")));
-        }
-        let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
-        let path = path.to_owned();
-        return Ok((WheelOrigin::Project { path }, filename));
-    }
-    if url.starts_with("https://") || url.starts_with("http://") {
-        let parsed = url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;
-        let last = parsed.path().rsplit('/').next().unwrap_or_default();
-        let decoded = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
-        let filename = decoded.into_owned();
-        let url = url.to_owned();
-        return Ok((WheelOrigin::Url { url }, filename));
-    }
-    // An index of several parts has a name of several parts: `pytorch/cu124`.
-    let (input, path) = split_mirror_url(url, text)?;
-    let path = format!("{input}/{path}");
-    let below = format!("/{name}/");
-    let split = path.rsplit_once('/').and_then(|(folder, filename)| {
-        let input = format!("{folder}/").strip_suffix(&below)?.to_owned();
-        Some((input, filename.to_owned()))
-    });
-    let (input, filename) =
-        split.ok_or_else(|| wrong(format!("the file of {name} is not below its name: {url}")))?;
-    Ok((WheelOrigin::Index { input }, filename))
-}
-
-/// Splits `mirror://INPUT/PATH`; the path must stay below the input.
-fn split_mirror_url(url: &str, text: &str) -> Result<(String, String), LockFileError> {
-    let split = url
-        .strip_prefix("mirror://")
-        .and_then(|rest| rest.split_once('/'));
-    let (input, path) = split
-        .filter(|(input, path)| !input.is_empty() && is_plain_path(path))
-        .ok_or_else(|| {
-            let message = format!("{url:?} is not of the form mirror://INPUT/PATH");
-            LockFileError::Inconsistent {
-                line: line_of(text, url),
-                message,
-            }
-        })?;
-    Ok((input.to_owned(), path.to_owned()))
-}
-
-fn is_plain_path(path: &str) -> bool {
-    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains(char::is_control)
-}
-
-fn line_of(text: &str, needle: &str) -> usize {
-    text.lines()
-        .position(|line| line.contains(needle))
-        .map_or(1, |index| index + 1)
 }

@@ -1,0 +1,107 @@
+//! Where a file comes from, in the words of the lock: `mirror://INPUT/PATH`, `project://PATH`, or an address.
+
+use super::LockFileError;
+use crate::lock::python::WheelOrigin;
+use crate::lock::{LockedArchive, LockedDeb, LockedWheel};
+
+impl LockedDeb {
+    /// Where the file comes from, relative to a named input.
+    pub fn url(&self) -> String {
+        format!("mirror://{}/{}", self.input, self.path)
+    }
+
+    /// The last part of the path: the file's name in the archive.
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
+impl LockedWheel {
+    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, or the address that was asked for.
+    pub fn url(&self) -> String {
+        match &self.origin {
+            WheelOrigin::Index { input } => {
+                format!("mirror://{input}/{}/{}", self.name, self.filename)
+            }
+            WheelOrigin::Project { path } => format!("{PROJECT}{path}"),
+            WheelOrigin::Url { url } => url.clone(),
+        }
+    }
+}
+
+impl LockedArchive {
+    /// Where the file comes from, relative to a named input.
+    pub fn url(&self) -> String {
+        format!("mirror://{}/{}", self.input, self.path)
+    }
+}
+
+/// What the address of a file of the project begins with.
+const PROJECT: &str = "project://";
+
+/// Where a wheel comes from, and the name of its file.
+pub(super) fn wheel_origin(
+    name: &str,
+    url: &str,
+    text: &str,
+) -> Result<(WheelOrigin, String), LockFileError> {
+    let wrong = |message: String| LockFileError::Inconsistent {
+        line: line_of(text, url),
+        message,
+    };
+    if let Some(path) = url.strip_prefix(PROJECT) {
+        if !is_plain_path(path) {
+            return Err(wrong(format!("{url:?} is not below the project")));
+        }
+        let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
+        let path = path.to_owned();
+        return Ok((WheelOrigin::Project { path }, filename));
+    }
+    if url.starts_with("https://") || url.starts_with("http://") {
+        let parsed = url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;
+        let last = parsed.path().rsplit('/').next().unwrap_or_default();
+        let decoded = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+        let filename = decoded.into_owned();
+        let url = url.to_owned();
+        return Ok((WheelOrigin::Url { url }, filename));
+    }
+    // An index of several parts has a name of several parts: `pytorch/cu124`.
+    let (input, path) = split_mirror_url(url, text)?;
+    let path = format!("{input}/{path}");
+    let below = format!("/{name}/");
+    let split = path.rsplit_once('/').and_then(|(folder, filename)| {
+        let input = format!("{folder}/").strip_suffix(&below)?.to_owned();
+        Some((input, filename.to_owned()))
+    });
+    let (input, filename) =
+        split.ok_or_else(|| wrong(format!("the file of {name} is not below its name: {url}")))?;
+    Ok((WheelOrigin::Index { input }, filename))
+}
+
+/// Splits `mirror://INPUT/PATH`; the path must stay below the input.
+pub(super) fn split_mirror_url(url: &str, text: &str) -> Result<(String, String), LockFileError> {
+    let split = url
+        .strip_prefix("mirror://")
+        .and_then(|rest| rest.split_once('/'));
+    let (input, path) = split
+        .filter(|(input, path)| !input.is_empty() && is_plain_path(path))
+        .ok_or_else(|| {
+            let message = format!("{url:?} is not of the form mirror://INPUT/PATH");
+            LockFileError::Inconsistent {
+                line: line_of(text, url),
+                message,
+            }
+        })?;
+    Ok((input.to_owned(), path.to_owned()))
+}
+
+fn is_plain_path(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains(char::is_control)
+}
+
+/// The line in which something stands first; the first where it does not.
+pub(super) fn line_of(text: &str, needle: &str) -> usize {
+    text.lines()
+        .position(|line| line.contains(needle))
+        .map_or(1, |index| index + 1)
+}

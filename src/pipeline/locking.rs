@@ -1,0 +1,291 @@
+//! From a model to its lock: the question, what answering it needs, and what can be told of the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cognix_store::CancellationToken;
+
+use super::{PipelineError, Project, is_standalone};
+use crate::builtins::wheel::{self, InstallTarget};
+use crate::config;
+use crate::lock::exchange::{ForeignLock, Import, Places, RequirementPlace};
+use crate::lock::platform::{Architecture, Interpreter, Platform};
+use crate::lock::python::{Cutoff, WheelOrigin};
+use crate::lock::why::{self, Root, Why};
+use crate::lock::{
+    self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
+    ResolveContext, Resolved, standalone,
+};
+use crate::mirrors::Mirrors;
+use crate::mirrors::package_indexes::{IndexInput, ModelIndexes, PYPI, PYTORCH};
+use crate::spec;
+
+/// How to choose versions.
+#[derive(Debug, Default)]
+pub struct LockOptions {
+    /// A lock whose choices are kept where they still fit.
+    pub previous: Option<Lock>,
+    /// Packages of that lock whose choices are not kept.
+    pub update: BTreeSet<(PackageKind, String)>,
+    /// The lock whose layers stay what they are where they can, whatever versions are chosen.
+    pub arranged: Option<Lock>,
+    /// A lock of another tool whose versions must hold.
+    pub import: Option<ForeignLock>,
+    /// Python packages uploaded later are left out; a date or a moment.
+    pub exclude_newer: Option<String>,
+    /// Ends the work early.
+    pub cancel: CancellationToken,
+}
+
+impl Project {
+    /// The question that a lock of this project answers.
+    pub fn request(&self) -> LockRequest {
+        let install = &self.loaded.effective.install;
+        LockRequest {
+            base: sorted(self.settings.base.packages.iter().cloned()),
+            budget: self.settings.layers.budget,
+            coglet: self.sdk.coglet.clone(),
+            conflicts: self.settings.layers.conflicts.clone(),
+            constraints: texts(&install.constraints),
+            index_options: IndexOptions {
+                index: install.options.index.clone(),
+                extra_indexes: install.options.extra_indexes.clone(),
+                find_links: install.options.find_links.clone(),
+                no_index: install.options.no_index,
+                prerelease: install.options.prerelease,
+            },
+            inputs: self.pins(),
+            platforms: self.architectures().collect(),
+            python: self.python().to_string(),
+            recipes: LayerRecipes {
+                grouping: self.settings.layers.grouping.clone(),
+                tree: self.settings.layers.recipes.tree.clone(),
+                wheel: self.settings.layers.recipes.wheel.clone(),
+            },
+            recommends: self.settings.base.recommends,
+            tier: self.settings.base.tier,
+            requirements: texts(&install.requirements),
+            sdk: self.sdk.requirement.clone(),
+            system_packages: sorted(
+                self.loaded
+                    .effective
+                    .system_packages
+                    .iter()
+                    .map(|package| package.value.clone()),
+            ),
+            waivers: self.settings.wheels.waivers.clone(),
+        }
+    }
+
+    fn pins(&self) -> BTreeMap<String, InputPin> {
+        let indexes = self.settings.indexes().into_iter();
+        let named = indexes.filter(|input| ![PYPI, PYTORCH].contains(&input.name.as_str()));
+        let named: Vec<&str> = named.map(|input| input.name.as_str()).collect();
+        let rank = |name: &str| named.iter().position(|other| *other == name);
+        let pin = |input: &spec::Input| InputPin {
+            archives: self.archives(input),
+            components: input.components.clone(),
+            packages: input.packages.clone(),
+            rank: rank(&input.name).map(|index| index + 1),
+            releases: {
+                let suites = input.suites_of(self.platforms[0].suite);
+                let pinned = suites.filter_map(|suite| input.releases.get_key_value(suite));
+                pinned
+                    .map(|(suite, sha256)| (suite.clone(), *sha256))
+                    .collect()
+            },
+            suites: input
+                .suites_of(self.platforms[0].suite)
+                .map(str::to_owned)
+                .collect(),
+            kind: input.kind.name().to_owned(),
+        };
+        let standalone = |platform: &Platform| platform.interpreter == Interpreter::Standalone;
+        let has_standalone = self.platforms.iter().any(standalone);
+        // What nothing is taken from decides nothing.
+        let is_used = |input: &spec::Input| {
+            input.kind != spec::InputKind::Url || is_standalone(input) && has_standalone
+        };
+        let inputs = self.settings.inputs.iter();
+        inputs
+            .filter(|(_, input)| is_used(input))
+            .map(|(name, input)| (name.clone(), pin(input)))
+            .collect()
+    }
+
+    /// The archives of an input that are for this model's Python, on its platforms and in their order.
+    fn archives(&self, input: &spec::Input) -> Vec<PinnedArchive> {
+        let of = |platform: &Platform| {
+            let fits = |own: &&PinnedArchive| {
+                standalone::fits(own, platform.python, platform.architecture)
+            };
+            input.archives.iter().find(fits).cloned()
+        };
+        self.platforms.iter().filter_map(of).collect()
+    }
+
+    /// The Python package indexes that the model names.
+    pub(super) fn model_indexes(&self) -> ModelIndexes {
+        let inputs = self.settings.indexes().into_iter().map(|input| IndexInput {
+            name: input.name.clone(),
+            url: input.url.clone(),
+            packages: input.packages.clone(),
+        });
+        let options = self.request().index_options;
+        ModelIndexes {
+            root: self.root().to_owned(),
+            inputs: inputs.collect(),
+            index: options.index,
+            extra_indexes: options.extra_indexes,
+            find_links: options.find_links,
+            no_index: options.no_index,
+        }
+    }
+
+    /// Chooses exact versions of everything.
+    pub async fn resolve(
+        &self,
+        mirrors: &Mirrors,
+        options: LockOptions,
+    ) -> Result<Resolved, PipelineError> {
+        let cutoff = match &options.exclude_newer {
+            Some(text) => text.parse::<Cutoff>().map_err(PipelineError::Cutoff)?,
+            None => Cutoff::start_of_today(),
+        };
+        let python = self.python();
+        let target = InstallTarget {
+            python: (python.major, python.minor),
+        };
+        let context = ResolveContext {
+            commands: &|entry_points| wheel::command_digests(entry_points, &target),
+            mirrors,
+            platforms: self.platforms.clone(),
+            cutoff,
+            keys: self.trusted_keys()?,
+            arranged: options.arranged,
+            previous: options.previous,
+            update: options.update,
+            import: options.import.map(|lock| self.import(lock)),
+            cancel: options.cancel,
+        };
+        Ok(lock::resolve(&self.request(), context).await?)
+    }
+
+    /// The wheels of a lock as a `pylock.toml` in a folder, with the addresses at which this machine finds them.
+    pub async fn export(
+        &self,
+        lock: &Lock,
+        mirrors: &Mirrors,
+        folder: &Path,
+    ) -> Result<String, PipelineError> {
+        let places = Places {
+            mirrors,
+            project: self.root(),
+            folder,
+        };
+        Ok(lock::exchange::export(lock, &places).await?)
+    }
+
+    /// Why a package of a lock is there; `mirrors` are asked for what else its release has.
+    pub async fn why(
+        &self,
+        lock: &Lock,
+        architecture: Architecture,
+        name: &str,
+        mirrors: &Mirrors,
+    ) -> Result<Why, PipelineError> {
+        let mut platforms = self.platforms.iter();
+        let platform = platforms.find(|platform| platform.architecture == architecture);
+        let question = why::Question {
+            lock,
+            platform: *platform.ok_or(PipelineError::NotLocked(architecture))?,
+            roots: &self.roots(),
+        };
+        let found = lock.find_package(name).ok();
+        let wheel = found
+            .filter(|(kind, _)| *kind == PackageKind::Wheel)
+            .and_then(|(_, name)| {
+                let packages = &lock.platforms.get(&architecture)?.python.packages;
+                packages.iter().find(|wheel| wheel.name == name)
+            });
+        let files = match wheel.map(|wheel| (&wheel.origin, &wheel.name)) {
+            Some((WheelOrigin::Index { input }, name)) => mirrors.python_files(input, name).await,
+            _ => None,
+        };
+        Ok(question.why(name, files.as_deref())?)
+    }
+
+    /// Everything that asks for packages, with its place.
+    fn roots(&self) -> Vec<Root> {
+        let file = &self.loaded.file_name;
+        let root = |kind, text: &str, place: String| Root {
+            text: text.to_owned(),
+            place,
+            kind,
+        };
+        let (wheel, deb) = (PackageKind::Wheel, PackageKind::Deb);
+        let request = self.request();
+        let lines = self.loaded.effective.install.requirements.iter();
+        let lines =
+            lines.map(|line| root(wheel, &line.text, format!("{}:{}", line.file, line.line)));
+        let sdk = root(
+            wheel,
+            &request.sdk,
+            "every Cog image has the SDK".to_owned(),
+        );
+        let packages = self.loaded.effective.system_packages.iter();
+        let packages = packages.map(|package| {
+            let place = format!("{file}:{}", package.position.line);
+            root(deb, &package.value, place)
+        });
+        let base = request.base.iter();
+        let base = base.map(|name| root(deb, name, "base.packages of cognix.nix".to_owned()));
+        let build = self.loaded.model.build.as_ref();
+        let line = build.map(|build| build.python_version.position.line);
+        let python = match line {
+            Some(line) => format!("{file}:{line}"),
+            None => "the image's Python".to_owned(),
+        };
+        let interpreter = root(deb, &format!("python{}", self.python()), python);
+        let fixed = [sdk, interpreter];
+        lines.chain(packages).chain(base).chain(fixed).collect()
+    }
+
+    /// A lock of another tool, with the places of the model's own requirements.
+    fn import(&self, lock: ForeignLock) -> Import {
+        let place = |line: &config::RequirementLine| RequirementPlace {
+            text: line.text.clone(),
+            place: format!("{}:{}", line.file, line.line),
+        };
+        let requirements = self.loaded.effective.install.requirements.iter().map(place);
+        Import {
+            lock,
+            requirements: requirements.collect(),
+        }
+    }
+
+    /// The contents of the key files that Debian inputs name, by input.
+    fn trusted_keys(&self) -> Result<BTreeMap<String, Vec<Vec<u8>>>, PipelineError> {
+        let read = |file: &String| Ok(fs_err::read(self.root().join(file))?);
+        let inputs = self.settings.inputs.values();
+        let with_keys = inputs.filter(|input| !input.keys.is_empty());
+        with_keys
+            .map(|input| {
+                let rings = input.keys.iter().map(read);
+                Ok((
+                    input.name.clone(),
+                    rings.collect::<Result<_, PipelineError>>()?,
+                ))
+            })
+            .collect()
+    }
+}
+
+fn texts(lines: &[config::RequirementLine]) -> Vec<String> {
+    lines.iter().map(|line| line.text.clone()).collect()
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let names: std::collections::BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
