@@ -14,7 +14,7 @@ use crate::layers::LayerError;
 use crate::lock::debian::DebianError;
 use crate::lock::exchange::ExchangeError;
 use crate::lock::platform::Platform;
-use crate::lock::python::{CutoffError, PythonErrorKind};
+use crate::lock::python::{CutoffError, PythonError, PythonErrorKind};
 use crate::lock::why::WhyError;
 use crate::lock::{Architecture, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
@@ -164,6 +164,11 @@ impl PipelineError {
                 "an archive with keys of its own names them in cognix.nix: inputs.NAME.keys = [ ./key.gpg ];"
             }
             Self::Resolve(ResolveError::Debian(DebianError::Fetch { .. })) => ELSEWHERE,
+            Self::Resolve(ResolveError::Python(PythonError::Unavailable {
+                with_torch: true,
+                ..
+            })) => TORCH_ELSEWHERE,
+            Self::Resolve(ResolveError::Python(PythonError::Unavailable { .. })) => ELSEWHERE,
             Self::Resolve(ResolveError::Conflict(conflicts)) => {
                 return Some(format!(
                     "say in cognix.nix which of them keeps it: {}\n  or leave one of them out of the requirements",
@@ -177,6 +182,9 @@ impl PipelineError {
         Some(hint.to_owned())
     }
 }
+
+const TORCH_ELSEWHERE: &str = "a pinned torch comes from torch's own index, as with Cog: look at the network, name a mirror with \
+    --mirror pytorch=URL,\n  or give torch as a range (torch>=2.6.0,<2.6.1) to take the build of the default index";
 
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
 

@@ -7,8 +7,8 @@ use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
 use uv_distribution_filename::WheelFilename;
 
-use super::{LockFileError, VERSION};
 use super::places::{line_of, split_mirror_url, wheel_origin};
+use super::{LockFileError, VERSION};
 use crate::lock::{
     Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb,
     LockedInterpreter, LockedWheel, PlatformLock, PythonLock, debian, python,

@@ -112,6 +112,7 @@ pub(super) fn unavailable(reason: String, request: &PythonRequest) -> PythonErro
     PythonError::Unavailable {
         reason,
         indexes,
+        with_torch: request.indexes.with_torch(),
         origin,
     }
 }

@@ -129,6 +129,8 @@ pub enum PythonError {
         reason: String,
         /// The indexes asked, without credentials.
         indexes: String,
+        /// Whether torch's own index is among them.
+        with_torch: bool,
         /// Where the address of the last of them stands.
         origin: String,
     },

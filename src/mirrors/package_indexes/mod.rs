@@ -360,6 +360,14 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
+impl PackageIndexes {
+    /// Whether one of torch's own indexes is asked.
+    pub fn with_torch(&self) -> bool {
+        let mut names = self.indexes.iter().map(|index| &index.name);
+        names.any(|name| name.split('/').next() == Some(PYTORCH))
+    }
+}
+
 impl fmt::Display for PackageIndexes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut places: Vec<String> = Vec::new();
