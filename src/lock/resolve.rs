@@ -31,6 +31,8 @@ pub struct ResolveContext<'a> {
     pub platforms: Vec<Platform>,
     /// Python packages uploaded later are left out.
     pub cutoff: Cutoff,
+    /// Whether somebody asked for that moment, so that it must hold for every index.
+    pub cutoff_is_asked: bool,
     /// Key rings of the Debian archives that are signed with keys of their own, by input.
     pub keys: BTreeMap<String, Vec<Vec<u8>>>,
     /// A lock whose choices are kept where they still fit.
@@ -214,6 +216,7 @@ async fn resolve_platform(
         glibc: platform.glibc,
         indexes: context.mirrors.python_indexes()?,
         exclude_newer: Some(context.cutoff),
+        cutoff_is_asked: context.cutoff_is_asked,
         preferences: preferences.list(),
         cache_dir: context.mirrors.python_cache(),
         offline: context.mirrors.offline(),

@@ -161,6 +161,7 @@ impl Project {
             mirrors,
             platforms: self.platforms.clone(),
             cutoff,
+            cutoff_is_asked: options.exclude_newer.is_some(),
             keys: self.trusted_keys()?,
             arranged: options.arranged,
             previous: options.previous,

@@ -57,7 +57,7 @@ pub enum PythonError {
     },
     /// The index does not say when files were uploaded, so that none can be said to be old enough.
     #[error(
-        "the package index (asked: {indexes}) does not say when the files of {package} were uploaded, so that none can be said to be older than {cutoff}; use an index that does"
+        "the package index (asked: {indexes}) does not say when the files of {package} were uploaded, so that none can be said to be older than {cutoff}; use an index that does, or leave out --exclude-newer"
     )]
     NoUploadTimes {
         /// The normalised name.

@@ -156,6 +156,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
         glibc: (2, 36),
         indexes: indexes.expect("usable settings"),
         exclude_newer: Some("2026-11-20".parse().expect("a date")),
+        cutoff_is_asked: true,
         preferences: Vec::new(),
         cache_dir,
         offline: false,

@@ -82,6 +82,9 @@ pub struct PythonRequest {
     pub indexes: PackageIndexes,
     /// Files uploaded at this moment or later are not considered.
     pub exclude_newer: Option<Cutoff>,
+    /// Whether somebody asked for that moment. If not, an index that does not say when its files were uploaded is used as
+    /// it is, with a warning.
+    pub cutoff_is_asked: bool,
     /// What an existing lock holds: kept wherever the requirements still allow it.
     pub preferences: Vec<Preference>,
     /// Where index pages and metadata are kept between runs.
@@ -219,7 +222,8 @@ async fn choose(
             Ok(chosen) => return Ok((connection, chosen, undated)),
             // An index of the model's own that does not date its files is used as it is.
             Err(PythonError::NoUploadTimes { index, .. })
-                if index != INDEX_NAME && undated.insert(index.clone()) => {}
+                if (index != INDEX_NAME || !request.cutoff_is_asked)
+                    && undated.insert(index.clone()) => {}
             Err(error) => return Err(error),
         }
     }

@@ -39,6 +39,7 @@ impl Case {
             glibc: (2, 36),
             indexes: index.indexes(),
             exclude_newer: None,
+            cutoff_is_asked: true,
             preferences: Vec::new(),
             cache_dir: cache.path().to_owned(),
             offline: false,
@@ -373,6 +374,24 @@ fn an_index_without_upload_times_is_named() {
     assert!(
         message.contains("does not say when the files of lib were uploaded"),
         "{message}"
+    );
+}
+
+#[test]
+fn an_index_without_upload_times_will_do_while_nobody_asks_for_a_moment() {
+    let manners = Manners {
+        upload_times: false,
+        ..Manners::default()
+    };
+    let case = Case::with(manners, &app_and_lib(), &["lib"]).change(|request| {
+        request.exclude_newer = Some("2025-01-01".parse().expect("valid"));
+        request.cutoff_is_asked = false;
+    });
+    assert_eq!(case.versions(), ["lib 2.0"]);
+    let warnings = case.resolve().warnings;
+    assert!(
+        warnings[0].contains("pypi does not say when files were uploaded"),
+        "{warnings:?}"
     );
 }
 
