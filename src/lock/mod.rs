@@ -7,6 +7,7 @@
 //! Resolving happens here and nowhere else: after the lock, no stage asks an index or the clock. What the image *runs
 //! with* (environment, command, labels) is not locked, because changing it must not need a network.
 
+pub mod cuda_manifest;
 pub mod debian;
 pub mod exchange;
 mod file;

@@ -15,8 +15,7 @@ const REQUIREMENTS: [(&str, u8); 7] = [
     ("deb", 7),
     ("lock", 2),
     ("yaml", 3),
-    // The fifth is about manifests of CUDA libraries, which no part of cognix reads.
-    ("idx", 4),
+    ("idx", 5),
 ];
 
 /// Crates that read archives, and the versions past the known advisories about readers that disagree.
