@@ -139,6 +139,9 @@ fn a_second_build_from_nothing_is_the_same_bytes() {
         one.iter().all(|(name, bytes)| other[name] == *bytes),
         "the layouts differ"
     );
+    // Only what the other tests use stays: the disk may be small.
+    std::fs::remove_dir_all(&layout).expect("our own");
+    crate::example::remove(&hello.folder.join("store-2"));
 }
 
 #[cfg(feature = "container-tests")]
@@ -173,6 +176,8 @@ mod container {
             unpacked.insert(path, (mode, user.into(), group.into(), content));
         });
         unlayered::assert_same_tree(&unpacked, &unlayered::stacked(hello));
+        std::fs::remove_dir_all(&copy).expect("our own");
+        crate::example::remove(&bundle);
     }
 
     #[test]
@@ -195,6 +200,7 @@ mod container {
                     .arg(format!("{transport}:{}", file.display())),
             );
             assert_eq!(inspected["Os"], "linux", "{inspected}");
+            std::fs::remove_file(&file).expect("our own");
         }
     }
 
