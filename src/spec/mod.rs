@@ -16,6 +16,7 @@ mod nesting;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod variant;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -26,6 +27,10 @@ pub use error::{SpecError, SpecReason};
 pub use settings::{
     Base, BaseTier, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput,
     PartialLayers, PinnedArchive, Settings, Spec, WheelPolicy,
+};
+pub use variant::{
+    DEFAULT_VARIANT, Derivations, ExtraPackage, Pin, ProjectFiles, StoreText, Torch, TorchMode,
+    Variant,
 };
 
 /// The name of a model's own spec, beside its `cog.yaml`.
