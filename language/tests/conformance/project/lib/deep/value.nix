@@ -1,0 +1,6 @@
+{
+  here = ./.;
+  up = ../.;
+  file = ./value.nix;
+  data = builtins.readFile ../../data.txt;
+}

@@ -1,0 +1,1 @@
+{ nested = import ./scoped.nix; }
