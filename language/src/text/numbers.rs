@@ -5,7 +5,7 @@
 
 /// A float as the evaluator prints it: six significant digits, trailing zeros dropped, so that a whole one looks like an
 /// integer.
-pub(crate) fn print(float: f64) -> String {
+pub(crate) fn print_float(float: f64) -> String {
     if let Some(text) = not_finite(float) {
         return text;
     }
@@ -19,13 +19,13 @@ pub(crate) fn print(float: f64) -> String {
 }
 
 /// A float as part of a string: six decimals.
-pub(crate) fn to_string(float: f64) -> String {
+pub(crate) fn float_in_string(float: f64) -> String {
     not_finite(float).unwrap_or_else(|| format!("{float:.6}"))
 }
 
 /// A float as JSON: the fewest digits that are read as the same float, with a point or an exponent. Infinities and what is
 /// not a number are `null`.
-pub(crate) fn to_json(float: f64) -> String {
+pub(crate) fn float_in_json(float: f64) -> String {
     if !float.is_finite() {
         return "null".to_owned();
     }
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn printed_floats_have_six_digits() {
-        let check = |float: f64, expected: &str| assert_eq!(print(float), expected);
+        let check = |float: f64, expected: &str| assert_eq!(print_float(float), expected);
         check(0.0, "0");
         check(-0.0, "-0");
         check(1.0, "1");
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn floats_in_strings_have_six_decimals() {
-        let check = |float: f64, expected: &str| assert_eq!(to_string(float), expected);
+        let check = |float: f64, expected: &str| assert_eq!(float_in_string(float), expected);
         check(1.0, "1.000000");
         check(0.1, "0.100000");
         check(-0.0, "-0.000000");
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn floats_in_json_are_the_shortest() {
-        let check = |float: f64, expected: &str| assert_eq!(to_json(float), expected);
+        let check = |float: f64, expected: &str| assert_eq!(float_in_json(float), expected);
         check(0.0, "0.0");
         check(-0.0, "-0.0");
         check(1.0, "1.0");
