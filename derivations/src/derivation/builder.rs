@@ -30,6 +30,8 @@ pub struct DerivationBuilder {
     parts: Parts,
     /// In the order of asking, as Nix's `outputs` attribute is.
     output_names: Vec<String>,
+    /// See [`DerivationBuilder::plain_environment`].
+    is_plain: bool,
 }
 
 impl DerivationBuilder {
@@ -47,7 +49,16 @@ impl DerivationBuilder {
                 env: BTreeMap::new(),
             },
             output_names: Vec::new(),
+            is_plain: false,
         }
+    }
+
+    /// Adds nothing to the environment but the outputs' paths: for somebody who read an expression, and knows which
+    /// attributes were written in it.
+    #[must_use]
+    pub fn plain_environment(mut self) -> Self {
+        self.is_plain = true;
+        self
     }
 
     /// The kind of machine that can build it; `builtin` for builders inside the program.
@@ -101,8 +112,20 @@ impl DerivationBuilder {
     /// the environment has them already.
     #[must_use]
     pub fn fixed_output(mut self, ca: ContentAddress) -> Self {
+        if !self.is_plain {
+            self.describe_hash(&ca);
+        }
+        // An invalid name is reported by `build`, which computes the path again; until then any output will do.
+        let output = match fixed_path(&self.parts.name, &ca) {
+            Ok(path) => Output::Fixed { ca, path },
+            Err(_) => Output::Deferred,
+        };
+        self.output("out", output)
+    }
+
+    fn describe_hash(&mut self, ca: &ContentAddress) {
         let hash = ca.hash();
-        let mode = match aterm::method_of(&ca) {
+        let mode = match aterm::method_of(ca) {
             ContentAddressMethod::Flat => "flat",
             ContentAddressMethod::Recursive => "recursive",
             ContentAddressMethod::Text => "text",
@@ -117,12 +140,6 @@ impl DerivationBuilder {
                 .entry(key.to_owned())
                 .or_insert_with(|| value.into_bytes());
         }
-        // An invalid name is reported by `build`, which computes the path again; until then any output will do.
-        let output = match fixed_path(&self.parts.name, &ca) {
-            Ok(path) => Output::Fixed { ca, path },
-            Err(_) => Output::Deferred,
-        };
-        self.output("out", output)
     }
 
     /// An output whose path follows from its content: recursive, SHA-256. Sets `outputHashMode` and `outputHashAlgo`, as an
@@ -138,6 +155,17 @@ impl DerivationBuilder {
                     algorithm: HashAlgorithm::Sha256,
                 },
             )
+    }
+
+    /// [`Self::floating_output`] by another method or algorithm, which the environment is not told.
+    #[must_use]
+    pub fn floating_output_with(
+        self,
+        name: &str,
+        method: ContentAddressMethod,
+        algorithm: HashAlgorithm,
+    ) -> Self {
+        self.output(name, Output::Floating { method, algorithm })
     }
 
     /// An output whose path follows from the derivation. With inputs, only [`Self::build_in`] knows it.
@@ -195,11 +223,13 @@ impl DerivationBuilder {
         let mut set = |key: &str, value: &str| {
             parts.env.insert(key.to_owned(), value.as_bytes().to_vec());
         };
-        set("name", &parts.name);
-        set("system", &parts.system);
-        set("builder", &parts.builder);
-        if self.output_names != ["out"] {
-            set("outputs", &self.output_names.join(" "));
+        if !self.is_plain {
+            set("name", &parts.name);
+            set("system", &parts.system);
+            set("builder", &parts.builder);
+            if self.output_names != ["out"] {
+                set("outputs", &self.output_names.join(" "));
+            }
         }
         for (name, output) in &parts.outputs {
             match output {

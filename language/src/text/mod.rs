@@ -9,6 +9,7 @@ pub(crate) mod json;
 pub(crate) mod numbers;
 pub(crate) mod regex;
 pub(crate) mod strings;
+pub(crate) mod suggest;
 pub(crate) mod toml;
 pub(crate) mod versions;
 pub(crate) mod xml;
