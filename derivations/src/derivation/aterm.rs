@@ -14,20 +14,20 @@
 //! Reading is `nix-derivation`'s; the writer is ours, because hash modulo and realisation ids need two more forms of the
 //! same text. What is read must be what the writer writes, which makes each the judge of the other.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use nix_derivation as upstream;
-use upstream::store_path::build_text_path;
 
 use super::output::{ContentAddressMethod, Output};
 use super::{DerivationError, MAX_ATERM_BYTES, Parts, STRUCTURED_ATTRS};
-use crate::digest::{HashAlgorithm, Sha256};
-use crate::store_path::{ContentAddress, STORE_DIR, StorePath};
+use crate::digest::{HashAlgorithm, Sha256, push_hex};
+use crate::store_path::{ContentAddress, STORE_DIR, StorePath, text_path};
 
 /// Which text of a derivation is wanted.
 pub(super) struct Form<'a> {
-    /// In place of the input derivations: the hash modulo of each, with the outputs taken from all that share it.
-    pub(super) inputs: Option<&'a BTreeMap<Sha256, BTreeSet<String>>>,
+    /// In place of the input derivations: their hashes modulo and what is taken from each, sorted.
+    pub(super) inputs: Option<&'a [(Sha256, &'a BTreeSet<String>)]>,
     /// Leaves out what follows from the derivation itself: output paths, and the variables named like outputs.
     pub(super) mask_outputs: bool,
 }
@@ -65,15 +65,17 @@ pub(super) fn write_form(parts: &Parts, form: &Form<'_>) -> Vec<u8> {
                 text.push(b')');
             },
         ),
-        Some(inputs) => list(&mut text, inputs, |text, (digest, outputs)| {
-            text.push(b'(');
-            string(text, digest.to_string().as_bytes());
-            text.push(b',');
-            list(text, outputs, |text, output| {
-                string(text, output.as_bytes())
-            });
-            text.push(b')');
-        }),
+        Some(inputs) => list(
+            &mut text,
+            inputs.chunk_by(|one, other| one.0 == other.0),
+            |text, same| {
+                text.extend_from_slice(b"(\"");
+                push_hex(text, same[0].0.as_bytes());
+                text.extend_from_slice(b"\",");
+                write_hashed_outputs(text, same);
+                text.push(b')');
+            },
+        ),
     }
     text.push(b',');
     list(&mut text, &parts.input_sources, |text, path| {
@@ -100,6 +102,19 @@ pub(super) fn write_form(parts: &Parts, form: &Form<'_>) -> Vec<u8> {
     text
 }
 
+/// The outputs taken from all inputs that share a hash.
+fn write_hashed_outputs(text: &mut Vec<u8>, same: &[(Sha256, &BTreeSet<String>)]) {
+    let string = |text: &mut Vec<u8>, output: &String| string(text, output.as_bytes());
+    match same {
+        [(_, outputs)] => list(text, *outputs, string),
+        several => {
+            let outputs: BTreeSet<&String> =
+                several.iter().flat_map(|(_, outputs)| *outputs).collect();
+            list(text, outputs, |text, output| string(text, output));
+        }
+    }
+}
+
 fn write_output(text: &mut Vec<u8>, name: &str, output: &Output, mask: bool) {
     text.push(b'(');
     string(text, name.as_bytes());
@@ -108,22 +123,23 @@ fn write_output(text: &mut Vec<u8>, name: &str, output: &Output, mask: bool) {
         Some(path) if !mask => store_path(text, path),
         _ => string(text, b""),
     }
-    let (method, digest) = match output {
-        Output::InputAddressed(_) | Output::Deferred => (String::new(), String::new()),
+    text.extend_from_slice(b",\"");
+    match output {
+        Output::InputAddressed(_) | Output::Deferred => text.extend_from_slice(b"\",\""),
         Output::Fixed { ca, .. } => {
             let hash = ca.hash();
-            let prefix = method_of(ca).prefix();
-            (format!("{prefix}{}", hash.algorithm()), hash.to_hex())
+            text.extend_from_slice(method_of(ca).prefix().as_bytes());
+            text.extend_from_slice(hash.algorithm().as_str().as_bytes());
+            text.extend_from_slice(b"\",\"");
+            push_hex(text, hash.as_bytes());
         }
         Output::Floating { method, algorithm } => {
-            (format!("{}{algorithm}", method.prefix()), String::new())
+            text.extend_from_slice(method.prefix().as_bytes());
+            text.extend_from_slice(algorithm.as_str().as_bytes());
+            text.extend_from_slice(b"\",\"");
         }
-    };
-    text.push(b',');
-    string(text, method.as_bytes());
-    text.push(b',');
-    string(text, digest.as_bytes());
-    text.push(b')');
+    }
+    text.extend_from_slice(b"\")");
 }
 
 fn list<T>(
@@ -143,22 +159,34 @@ fn list<T>(
 
 fn string(text: &mut Vec<u8>, value: &[u8]) {
     text.push(b'"');
-    let mut start = 0;
-    for (index, byte) in value.iter().enumerate() {
-        let escaped = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            _ => continue,
-        };
-        text.extend_from_slice(&value[start..index]);
-        text.extend_from_slice(&[b'\\', escaped]);
-        start = index + 1;
+    // Most values need no escape, and looking at many bytes at once says so soonest.
+    for chunk in value.chunks(64) {
+        if chunk
+            .iter()
+            .fold(false, |any, byte| any | escape(*byte).is_some())
+        {
+            for byte in chunk {
+                match escape(*byte) {
+                    Some(escaped) => text.extend_from_slice(&[b'\\', escaped]),
+                    None => text.push(*byte),
+                }
+            }
+        } else {
+            text.extend_from_slice(chunk);
+        }
     }
-    text.extend_from_slice(&value[start..]);
     text.push(b'"');
+}
+
+/// What stands behind a backslash for this byte.
+const fn escape(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        _ => None,
+    }
 }
 
 /// A store path has no byte that needs escaping.
@@ -178,12 +206,28 @@ pub(super) const fn method_of(ca: &ContentAddress) -> ContentAddressMethod {
     }
 }
 
-/// The path of the `.drv` file: that of a text which refers to all inputs.
-pub(super) fn path(parts: &Parts) -> Result<StorePath, DerivationError> {
-    let references: Vec<_> = parts.references().map(StorePath::to_upstream).collect();
-    build_text_path(&format!("{}.drv", parts.name), &write(parts), &references)
-        .map(|path| StorePath::from_upstream(&path))
-        .or_else(|error| parts.invalid(error))
+/// The path of the `.drv` file: that of a text which refers to all inputs. The name has been checked.
+pub(super) fn path(parts: &Parts) -> StorePath {
+    let digest = Sha256::of(&write(parts));
+    text_path(&format!("{}.drv", parts.name), &digest, references(parts))
+}
+
+/// Everything that the text refers to, sorted, none of them twice.
+fn references(parts: &Parts) -> impl Iterator<Item = &StorePath> {
+    let mut derivations = parts.input_derivations.keys().peekable();
+    let mut sources = parts.input_sources.iter().peekable();
+    std::iter::from_fn(move || match (derivations.peek(), sources.peek()) {
+        (Some(derivation), Some(source)) => match derivation.cmp(source) {
+            Ordering::Less => derivations.next(),
+            Ordering::Greater => sources.next(),
+            Ordering::Equal => {
+                derivations.next();
+                sources.next()
+            }
+        },
+        (Some(_), None) => derivations.next(),
+        (None, _) => sources.next(),
+    })
 }
 
 /// Reads a text and makes sure that it is the one [`write`] gives.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::modulo::Identity;
 use super::output::{ContentAddressMethod, Output, fixed_path};
 use super::{Derivation, DerivationError, Parts, aterm, placeholder};
 use crate::closure::{DerivationGraph, GraphError};
@@ -185,28 +184,32 @@ impl DerivationBuilder {
             return parts
                 .invalid("its output paths follow from its inputs, so it needs their graph");
         }
-        let derivation = Derivation::from_parts(parts)?;
+        parts.check()?;
         if !input_addressed {
-            return Ok(derivation);
+            return Ok(Derivation::from_checked(parts));
         }
-        derivation.with_input_addressed_paths(&Identity::of(&derivation, &BTreeMap::new()))
+        let masked = parts.masked_hash(&[]);
+        Ok(Derivation::from_checked(
+            parts.with_input_addressed_paths(&masked)?,
+        ))
     }
 
     /// Finishes a derivation whose inputs are in a graph; needed for input-addressed outputs, possible for all.
+    /// [`DerivationGraph::add`] also puts it there.
     pub fn build_in(self, graph: &DerivationGraph) -> Result<Derivation, GraphError> {
-        let derivation = Derivation::from_parts(self.finish())?;
-        if derivation
-            .outputs()
-            .values()
-            .any(|output| *output != Output::Deferred)
-        {
-            return Ok(derivation);
+        let parts = self.into_parts()?;
+        if parts.is_deferred() {
+            Ok(graph.complete(parts)?.0)
+        } else {
+            Ok(Derivation::from_checked(parts))
         }
-        let identity = graph.identify(&derivation)?;
-        if graph.inputs_deferred(&derivation) {
-            return Ok(derivation);
-        }
-        Ok(derivation.with_input_addressed_paths(&identity)?)
+    }
+
+    /// All parts, checked; input-addressed outputs are still deferred.
+    pub(crate) fn into_parts(self) -> Result<Parts, DerivationError> {
+        let parts = self.finish();
+        parts.check()?;
+        Ok(parts)
     }
 
     fn output(mut self, name: &str, output: Output) -> Self {

@@ -18,10 +18,10 @@ mod resolve;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::store_path::{ContentAddress, StorePath, StorePathError, StorePathName};
+use crate::store_path::{ContentAddress, StorePath, StorePathError, check_name};
 
 pub use builder::DerivationBuilder;
-pub(crate) use modulo::Identity;
+pub(crate) use modulo::InputHashes;
 pub use output::{ContentAddressMethod, Output};
 pub use placeholder::{downstream_placeholder, placeholder};
 pub use realisation_id::RealisationId;
@@ -100,7 +100,7 @@ pub struct Derivation {
 
 /// The fields of a derivation while its path is not computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Parts {
+pub(crate) struct Parts {
     /// Without `.drv`.
     name: String,
     outputs: BTreeMap<String, Output>,
@@ -121,7 +121,10 @@ impl Derivation {
     /// Reads a `.drv` file. `name` is the name of its path, with or without `.drv`: the text does not hold it.
     pub fn parse(name: &str, aterm: &[u8]) -> Result<Self, DerivationError> {
         let name = name.strip_suffix(".drv").unwrap_or(name);
-        Self::from_parts(aterm::parse(name, aterm)?)
+        let parts = aterm::parse(name, aterm)?;
+        parts.check()?;
+        output::check_known_paths(&parts)?;
+        Ok(Self::from_checked(parts))
     }
 
     /// The text of its `.drv` file.
@@ -211,30 +214,55 @@ impl Derivation {
         &self,
         realised: &BTreeMap<(StorePath, String), StorePath>,
     ) -> Result<Self, DerivationError> {
-        let resolved = Self::from_parts(resolve::resolve(self, realised)?)?;
-        if resolved
-            .outputs()
-            .values()
-            .all(|output| *output == Output::Deferred)
-        {
+        let mut resolved = resolve::resolve(self, realised)?;
+        resolved.check()?;
+        if resolved.is_deferred() {
             // Without inputs nothing is left to wait for.
-            let identity = Identity::of(&resolved, &BTreeMap::new());
-            return resolved.with_input_addressed_paths(&identity);
+            let masked = resolved.masked_hash(&[]);
+            resolved = resolved.with_input_addressed_paths(&masked)?;
         }
-        Ok(resolved)
+        output::check_known_paths(&resolved)?;
+        Ok(Self::from_checked(resolved))
     }
 
-    fn from_parts(parts: Parts) -> Result<Self, DerivationError> {
-        parts.check()?;
-        let path = aterm::path(&parts)?;
-        Ok(Self {
+    /// The parts must hold to all rules.
+    pub(crate) fn from_checked(parts: Parts) -> Self {
+        debug_assert_eq!(parts.check(), Ok(()));
+        debug_assert_eq!(output::check_known_paths(&parts), Ok(()));
+        Self {
+            path: aterm::path(&parts),
             parts: Arc::new(parts),
-            path,
-        })
+        }
+    }
+
+    /// Whether it claims paths that follow from its hash.
+    pub(crate) fn is_input_addressed(&self) -> bool {
+        let mut outputs = self.parts.outputs.values();
+        outputs.any(|output| matches!(output, Output::InputAddressed(_)))
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
     }
 }
 
 impl Parts {
+    pub(crate) const fn input_derivations(&self) -> &BTreeMap<StorePath, BTreeSet<String>> {
+        &self.input_derivations
+    }
+
+    /// Whether its output paths follow from its hash, and are not there yet.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.outputs
+            .values()
+            .all(|output| *output == Output::Deferred)
+    }
+
+    /// The path that it has as it is.
+    pub(crate) fn path(&self) -> StorePath {
+        aterm::path(self)
+    }
+
     fn references(&self) -> impl Iterator<Item = &StorePath> {
         self.input_derivations.keys().chain(&self.input_sources)
     }
@@ -253,10 +281,10 @@ impl Parts {
         }
     }
 
-    /// Everything that can be checked without the inputs.
+    /// Everything that can be checked without the inputs, except for paths that are known; see
+    /// [`output::check_known_paths`].
     fn check(&self) -> Result<(), DerivationError> {
-        StorePathName::parse(&format!("{}.drv", self.name))
-            .map_err(|source| self.path_error(source))?;
+        check_name(&format!("{}.drv", self.name)).map_err(|source| self.path_error(source))?;
         output::check(self)?;
         for (path, outputs) in &self.input_derivations {
             if !path.is_derivation() {

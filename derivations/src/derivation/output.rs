@@ -1,11 +1,12 @@
 //! What a derivation makes, and what is known about it before it is made.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{DerivationError, Parts};
 use crate::digest::HashAlgorithm;
 use crate::store_path::{
-    ContentAddress, StorePath, StorePathError, StorePathName, content_addressed_path,
+    ContentAddress, StorePath, StorePathError, StorePathName, check_name, content_addressed_path,
 };
 
 /// One output of a derivation.
@@ -72,13 +73,18 @@ impl ContentAddressMethod {
     }
 }
 
-/// The name of an output's path: the derivation's own for `out`.
-pub(super) fn path_name(derivation: &str, output: &str) -> Result<StorePathName, StorePathError> {
-    if output == "out" {
-        StorePathName::parse(derivation)
+/// The name of an output's path, which is the derivation's own for `out`; an error if it is not valid.
+pub(super) fn check_path_name<'a>(
+    derivation: &'a str,
+    output: &str,
+) -> Result<Cow<'a, str>, StorePathError> {
+    let name = if output == "out" {
+        Cow::Borrowed(derivation)
     } else {
-        StorePathName::parse(&format!("{derivation}-{output}"))
-    }
+        Cow::Owned(format!("{derivation}-{output}"))
+    };
+    check_name(&name)?;
+    Ok(name)
 }
 
 /// Where a fixed output of this derivation will be.
@@ -86,7 +92,8 @@ pub(super) fn fixed_path(
     derivation: &str,
     ca: &ContentAddress,
 ) -> Result<StorePath, StorePathError> {
-    content_addressed_path(&path_name(derivation, "out")?, ca, &BTreeSet::new(), false)
+    let name = StorePathName::parse(derivation)?;
+    content_addressed_path(&name, ca, &BTreeSet::new(), false)
 }
 
 /// The output names that Nix accepts: those of store paths, except `drv`.
@@ -94,19 +101,17 @@ pub(super) fn check_output_name(parts: &Parts, output: &str) -> Result<(), Deriv
     if output == "drv" {
         return parts.invalid("an output cannot be called drv");
     }
-    StorePathName::parse(output)
-        .map(drop)
-        .map_err(|source| parts.path_error(source))
+    check_name(output).map_err(|source| parts.path_error(source))
 }
 
-/// One kind of output per derivation; a fixed one is alone and called `out`; known paths stand in the environment too.
+/// One kind of output per derivation; a fixed one is alone and called `out`.
 pub(super) fn check(parts: &Parts) -> Result<(), DerivationError> {
     let Some(first) = parts.outputs.values().next() else {
         return parts.invalid("it has no output");
     };
     for (name, output) in &parts.outputs {
         check_output_name(parts, name)?;
-        path_name(&parts.name, name).map_err(|source| parts.path_error(source))?;
+        check_path_name(&parts.name, name).map_err(|source| parts.path_error(source))?;
         if std::mem::discriminant(first) != std::mem::discriminant(output) {
             return parts.invalid("its outputs are of different kinds");
         }
@@ -124,6 +129,13 @@ pub(super) fn check(parts: &Parts) -> Result<(), DerivationError> {
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Paths that are known are those of the content, and stand in the environment too.
+pub(super) fn check_known_paths(parts: &Parts) -> Result<(), DerivationError> {
+    for (name, output) in &parts.outputs {
         if let Some(path) = output.path() {
             check_known_path(parts, name, output, path)?;
         }

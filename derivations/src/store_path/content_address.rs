@@ -7,6 +7,7 @@ use std::str::FromStr;
 use nix_derivation::CAHash;
 use nix_derivation::store_path::build_ca_path;
 
+use super::compute::{input_addressed_path, source_path, text_path};
 use super::{StorePath, StorePathError, StorePathName};
 use crate::digest::{DigestError, NixHash, Sha256};
 
@@ -41,7 +42,7 @@ impl ContentAddress {
         }
     }
 
-    fn to_upstream(&self) -> CAHash {
+    pub(super) fn to_upstream(&self) -> CAHash {
         match self {
             Self::Text(digest) => CAHash::Text(*digest.as_bytes()),
             Self::Flat(hash) => CAHash::Flat(hash.to_upstream()),
@@ -80,6 +81,33 @@ pub fn content_addressed_path(
     references: &BTreeSet<StorePath>,
     self_reference: bool,
 ) -> Result<StorePath, StorePathError> {
+    match ca {
+        ContentAddress::Text(digest) if !self_reference => {
+            return Ok(text_path(name.as_str(), digest, references));
+        }
+        ContentAddress::Recursive(hash) => {
+            if let Some(digest) = hash.sha256() {
+                let name = name.as_str();
+                return Ok(source_path(name, &digest, references, self_reference));
+            }
+        }
+        _ => {}
+    }
+    if references.is_empty() && !self_reference {
+        let hash = ca.hash();
+        let prefix = if let ContentAddress::Recursive(_) = ca {
+            "r:"
+        } else {
+            ""
+        };
+        let text = format!("fixed:out:{prefix}{}:{}:", hash.algorithm(), hash.to_hex());
+        return Ok(input_addressed_path(
+            name.as_str(),
+            "out",
+            &Sha256::of(text.as_bytes()),
+        ));
+    }
+    // What is left is an error, in upstream's words.
     let references: Vec<_> = references.iter().map(StorePath::to_upstream).collect();
     build_ca_path(
         name.as_str(),

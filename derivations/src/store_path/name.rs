@@ -15,13 +15,8 @@ pub struct StorePathName(String);
 impl StorePathName {
     /// Checks a name.
     pub fn parse(name: &str) -> Result<Self, StorePathError> {
-        match fault(name) {
-            None => Ok(Self(name.to_owned())),
-            Some(reason) => Err(StorePathError::Name {
-                name: name.chars().take(300).collect(),
-                reason,
-            }),
-        }
+        check(name)?;
+        Ok(Self(name.to_owned()))
     }
 
     /// Makes a name from any text: other bytes become `_`, a leading dot too, and what is too long is cut.
@@ -44,11 +39,23 @@ impl StorePathName {
     }
 }
 
+/// Whether a text may be a name.
+pub(crate) fn check(name: &str) -> Result<(), StorePathError> {
+    match fault(name) {
+        None => Ok(()),
+        Some(reason) => Err(StorePathError::Name {
+            name: name.chars().take(300).collect(),
+            reason,
+        }),
+    }
+}
+
 fn allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte)
 }
 
-fn fault(name: &str) -> Option<&'static str> {
+/// What is wrong with a name, if anything.
+pub(super) fn fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("it is empty")
     } else if name.len() > MAX_LEN {
