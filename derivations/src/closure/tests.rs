@@ -4,8 +4,9 @@ use super::*;
 use crate::derivation::downstream_placeholder;
 use crate::{ContentAddress, Sha256};
 
-/// Derivation `i` takes in some of those before it. Every third is fixed.
+/// Derivation `i` takes in some of those before it. Some are fixed, some floating, some input-addressed or deferred.
 fn chain(edges: &[Vec<prop::sample::Index>]) -> Vec<Derivation> {
+    let mut graph = DerivationGraph::new();
     let mut all: Vec<Derivation> = Vec::new();
     for (index, inputs) in edges.iter().enumerate() {
         let mut builder = Derivation::builder(&format!("d{index}"))
@@ -17,11 +18,22 @@ fn chain(edges: &[Vec<prop::sample::Index>]) -> Vec<Derivation> {
                 .env(input.name(), downstream_placeholder(input, "out"))
                 .input_derivation(input, "out");
         }
-        builder = match index % 3 {
-            0 => builder.fixed_output(ContentAddress::Flat(Sha256::of(&[index as u8]).into())),
-            _ => builder.floating_output("out"),
+        builder = match index % 5 {
+            0 | 3 => builder.fixed_output(ContentAddress::Flat(Sha256::of(&[index as u8]).into())),
+            1 => builder.floating_output("out"),
+            _ => builder.input_addressed_output("out"),
         };
-        all.push(builder.build().unwrap());
+        let derivation = builder.clone().build_in(&graph).unwrap();
+        assert_eq!(graph.add(builder).unwrap(), &derivation);
+        all.push(derivation);
+    }
+    let inserted = insert_all(all.iter());
+    assert_eq!(inserted, graph);
+    for derivation in &all {
+        let id = |graph: &DerivationGraph| graph.realisation_id(derivation.as_path(), "out");
+        assert_eq!(id(&inserted), id(&graph));
+        // Both hashes at once, and one after the other.
+        assert_eq!(id(&insert_all(all.iter())), id(&graph));
     }
     all
 }

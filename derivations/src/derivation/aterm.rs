@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Lists are separated by commas, nothing else stands between the tokens, and there is no newline at the end. Strings
-//! escape `"`, `\`, newline, carriage return and tab; all other bytes stand for themselves.
+//! escape `"`, `\`, newline, carriage return and tab; all other bytes stand for themselves. The system escapes nothing.
 //! Reading is `nix-derivation`'s; the writer is ours, because hash modulo and realisation ids need two more forms of the
 //! same text. What is read must be what the writer writes, which makes each the judge of the other.
 
@@ -82,7 +82,9 @@ pub(super) fn write_form(parts: &Parts, form: &Form<'_>) -> Vec<u8> {
         store_path(text, path)
     });
     text.push(b',');
-    string(&mut text, parts.system.as_bytes());
+    text.push(b'"');
+    text.extend_from_slice(parts.system.as_bytes());
+    text.push(b'"');
     text.push(b',');
     string(&mut text, parts.builder.as_bytes());
     text.push(b',');

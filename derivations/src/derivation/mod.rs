@@ -300,6 +300,11 @@ impl Parts {
         if self.system.is_empty() {
             return self.invalid("its system is empty");
         }
+        if self.system.contains(['"', '\\']) {
+            return self.invalid(
+                "its system has a quote or a backslash, which a .drv file holds without escaping it",
+            );
+        }
         if self.builder.is_empty() {
             return self.invalid("its builder is empty");
         }

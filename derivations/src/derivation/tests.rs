@@ -152,6 +152,10 @@ fn drv_3_parts_that_make_no_derivation() {
                 .input_derivation(&drv, "out"),
             "needs their graph",
         ),
+        (
+            minimal().floating_output("out").system(r"a\b"),
+            "its system has a quote or a backslash",
+        ),
     ] {
         let error = builder.build().unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
@@ -204,7 +208,7 @@ fn any_derivation() -> impl Strategy<Value = Derivation> {
         outputs,
         inputs,
         btree_set(store_path(""), 0..4),
-        "[ -~]{1,10}",
+        r"[ !#-\[\]-~\n\t]{1,10}",
         "\\PC{1,10}",
         vec("\\PC{0,10}", 0..4),
         env,
@@ -242,6 +246,16 @@ proptest! {
         prop_assert_eq!(&parsed, &derivation);
         prop_assert_eq!(parsed.to_aterm(), aterm);
         prop_assert!(derivation.to_json().is_object());
+    }
+
+    /// Two writers, one text, and one path of it.
+    #[test]
+    fn drv_1_the_text_is_that_of_upstream(derivation in any_derivation()) {
+        let aterm = derivation.to_aterm();
+        let read = nix_derivation::Derivation::from_aterm_bytes(&aterm, derivation.name()).unwrap();
+        prop_assert_eq!(read.to_aterm_bytes(), aterm);
+        let path = read.drv_path().unwrap();
+        prop_assert_eq!(derivation.as_path().as_base_name(), path.to_basename());
     }
 
     #[test]
