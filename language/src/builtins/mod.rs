@@ -3,9 +3,23 @@
 //! A [`Builtin`] says its name, what it takes and what it does; the reference page is made of these tables. Names that are
 //! also there without `builtins.` are in [`GLOBAL`].
 
+mod arguments;
+mod closure;
+mod contexts;
+mod control;
 pub(crate) mod derivation;
+mod files;
 mod forbidden;
+mod formats;
 mod import;
+mod lists;
+mod numbers;
+mod regexes;
+mod sets;
+mod sort;
+mod strings;
+mod types;
+mod xml;
 
 use std::collections::BTreeMap;
 
@@ -45,8 +59,18 @@ pub(crate) type RegexCache = BTreeMap<Vec<u8>, std::rc::Rc<crate::text::regex::R
 
 /// Every table of functions, a topic each.
 pub const TOPICS: &[(&str, &[Builtin])] = &[
+    ("Types", types::BUILTINS),
+    ("Numbers", numbers::BUILTINS),
+    ("Strings", strings::BUILTINS),
+    ("Regular expressions", regexes::BUILTINS),
+    ("Lists", lists::BUILTINS),
+    ("Attribute sets", sets::BUILTINS),
+    ("Evaluation", control::BUILTINS),
+    ("JSON, TOML and XML", formats::BUILTINS),
+    ("What strings refer to", contexts::BUILTINS),
     ("Derivations", derivation::BUILTINS),
-    ("Files", import::BUILTINS),
+    ("Expressions in files", import::BUILTINS),
+    ("Files", files::BUILTINS),
     ("What an evaluation must not see", forbidden::BUILTINS),
 ];
 

@@ -30,6 +30,7 @@ use crate::value::{
 pub use coerce::Coercion;
 pub use door::{Instantiated, Options, Text, evaluate};
 pub use files::SourceImport;
+pub(crate) use files::SourceRequest;
 
 /// The stack that an evaluation has; only what is touched takes memory.
 const STACK: usize = 1 << 30;

@@ -1,4 +1,4 @@
-//! JSON: what `fromJSON` accepts, and the texts that `toJSON` writes.
+//! JSON: what `fromJSON` accepts.
 //!
 //! [`Reader`] gives out a document piece by piece and keeps its own stack, so that nesting costs memory of the document's
 //! size and nothing else; building values is the caller's work. Strings are bytes and always valid UTF-8.
@@ -10,8 +10,6 @@ mod string;
 mod tests;
 
 use std::borrow::Cow;
-
-pub(crate) use string::{NotUtf8, write_string};
 
 /// One piece of a document.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,49 +1,8 @@
-//! The strings of a document, in both directions.
+//! The strings of a document.
 
 use std::borrow::Cow;
 
 use super::{JsonError, Reader};
-
-/// A string that JSON cannot hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid UTF-8 byte at index {at}: 0x{byte:02X}")]
-pub(crate) struct NotUtf8 {
-    at: usize,
-    byte: u8,
-}
-
-/// Writes a string with its quotes. Only quotes, backslashes and control characters are escaped.
-pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotUtf8> {
-    if let Err(error) = std::str::from_utf8(text) {
-        let at = error.valid_up_to();
-        let byte = text.get(at).copied().unwrap_or_default();
-        return Err(NotUtf8 { at, byte });
-    }
-    out.push(b'"');
-    let mut written = 0;
-    for (at, byte) in text.iter().enumerate() {
-        let short = match byte {
-            b'"' | b'\\' => *byte,
-            b'\x08' => b'b',
-            b'\t' => b't',
-            b'\n' => b'n',
-            b'\x0c' => b'f',
-            b'\r' => b'r',
-            0..0x20 => 0,
-            _ => continue,
-        };
-        out.extend_from_slice(&text[written..at]);
-        written = at + 1;
-        if short == 0 {
-            out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
-        } else {
-            out.extend_from_slice(&[b'\\', short]);
-        }
-    }
-    out.extend_from_slice(&text[written..]);
-    out.push(b'"');
-    Ok(())
-}
 
 impl<'a> Reader<'a> {
     /// The string whose opening quote is next.

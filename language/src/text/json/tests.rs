@@ -147,17 +147,3 @@ fn nesting_needs_no_stack() {
     let deep = [b'['].repeat(1_000_000);
     assert!(events(&deep).is_err());
 }
-
-#[test]
-fn written_strings_escape_little() {
-    let check = |text: &[u8], expected: &str| {
-        let mut out = Vec::new();
-        write_string(text, &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
-    };
-    check(b"", r#""""#);
-    check("a\"\\/é\u{7f}".as_bytes(), "\"a\\\"\\\\/é\u{7f}\"");
-    check(b"\x01\x1f\x08\t\n\x0c\r", r#""\u0001\u001f\b\t\n\f\r""#);
-    let error = write_string(b"a\xff", &mut Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "invalid UTF-8 byte at index 1: 0xFF");
-}
