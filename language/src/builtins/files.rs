@@ -223,9 +223,8 @@ fn expected_hash<'a>(evaluator: &Evaluator<'a>, attr: &Attr<'a>) -> Eval<NixHash
 
 /// What is at a path, without following a link at its end unless asked to.
 fn kind(evaluator: &Evaluator<'_>, path: &str, follow: bool, pos: Pos) -> Eval<Option<FileKind>> {
-    let resolved = match evaluator.resolve_path(path, follow, pos)? {
-        Some(resolved) => resolved,
-        None => return Ok(None),
+    let Some(resolved) = evaluator.resolve_path(path, follow, pos)? else {
+        return Ok(None);
     };
     evaluator
         .files
