@@ -43,13 +43,23 @@ struct Source {
     text: String,
     /// The position of its first byte.
     start: u32,
-    /// Whether it is part of the program: its places say nothing to a reader.
-    is_own: bool,
+    origin: Origin,
+}
+
+/// Where a text comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file, with its path as the language sees it.
+    File(String),
+    /// Given as a text: it has places for messages, but none that the language tells.
+    Given,
+    /// Part of the program: its places say nothing to a reader.
+    Own,
 }
 
 impl Sources {
     /// Adds a text; positions in it count from what is returned. `None` when all texts together are too long.
-    pub(crate) fn add(&self, name: &str, text: &str, is_own: bool) -> Option<u32> {
+    pub(crate) fn add(&self, name: &str, text: &str, origin: Origin) -> Option<u32> {
         let mut files = self.files.borrow_mut();
         let start = match files.last() {
             None => 1,
@@ -63,7 +73,7 @@ impl Sources {
             name: name.to_owned(),
             text: text.to_owned(),
             start,
-            is_own,
+            origin,
         });
         Some(start)
     }
@@ -71,6 +81,16 @@ impl Sources {
     /// The position of a byte in the text that starts at `start`.
     pub(crate) fn pos(start: u32, offset: usize) -> Pos {
         Pos(u32::try_from(offset).map_or(0, |offset| start.saturating_add(offset)))
+    }
+
+    /// The path of the file that a position is in; `None` where it is in none.
+    pub(crate) fn path(&self, pos: Pos) -> Option<String> {
+        let files = self.files.borrow();
+        let index = files.partition_point(|file| file.start <= pos.0);
+        match &files.get(index.checked_sub(1)?)?.origin {
+            Origin::File(path) if pos != Pos::NONE => Some(path.clone()),
+            _ => None,
+        }
     }
 
     /// Where a position is; `None` for no position and for the program's own texts.
@@ -81,7 +101,7 @@ impl Sources {
         let files = self.files.borrow();
         let index = files.partition_point(|file| file.start <= pos.0);
         let file = files.get(index.checked_sub(1)?)?;
-        if file.is_own {
+        if file.origin == Origin::Own {
             return None;
         }
         let offset = ((pos.0 - file.start) as usize).min(file.text.len());

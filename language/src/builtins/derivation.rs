@@ -563,8 +563,9 @@ fn outputs_of<'o>(outputs: impl Iterator<Item = &'o str>, pos: Pos) -> Eval<Vec<
             let message = format!("duplicate derivation output '{output}'");
             return Err(Fault::value(pos, message));
         }
-        if output == "drv" {
-            return Err(Fault::value(pos, "invalid derivation output name 'drv'"));
+        if output == "drv" || output == "drvPath" {
+            let message = format!("invalid derivation output name '{output}'");
+            return Err(Fault::value(pos, message));
         }
         names.push(output.to_owned());
     }

@@ -59,9 +59,5 @@ forbidden! {
         "use the derivation that makes the path";
     "getFlake", &["reference"], "an evaluation does not use the network",
         "use a `path` input";
-    "findFile", &["path", "name"], "there is no search path; `<name>` would mean another file on every machine",
-        "use a relative path or an input";
-    "storePath", &["path"], "an evaluation does not look into stores",
-        "use the derivation that makes the path, or a file of the project";
     "exec", &["arguments"], "an evaluation starts no programs", "use a derivation";
 }

@@ -51,6 +51,8 @@ impl<'a> Evaluator<'a> {
         }
         if let (Some(left), Some(right)) = (self.derivation_out(left)?, self.derivation_out(right)?)
         {
+            // Their paths are asked for even where they are the same: that makes the derivation.
+            self.force(left)?;
             return self.same(left, right, pos);
         }
         if left.len() != right.len() {

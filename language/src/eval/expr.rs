@@ -123,14 +123,7 @@ impl<'a> Evaluator<'a> {
     fn path_name(&self, name: &Name<'a>, env: &'a Env<'a>) -> Eval<Symbol> {
         match name {
             Name::Fixed(symbol) => Ok(*symbol),
-            Name::Computed(expr) => {
-                let value = self.eval(expr, env)?;
-                match value {
-                    // A name that is looked for may refer to the store: it leaves no trace in a result.
-                    Value::String(text) => Ok(self.symbol(text.bytes)),
-                    other => self.attr_name(other, expr.pos),
-                }
-            }
+            Name::Computed(expr) => self.attr_name(self.eval(expr, env)?, expr.pos),
         }
     }
 
@@ -245,13 +238,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// `{ file; line; column; }` of a position; null where there is none.
+    /// `{ file; line; column; }` of a position in a file; null where there is none.
     pub(crate) fn position(&self, pos: Pos) -> Value<'a> {
-        let Some(place) = self.sources.place(pos) else {
+        let (Some(file), Some(place)) = (self.sources.path(pos), self.sources.place(pos)) else {
             return Value::Null;
         };
         self.record([
-            (self.names.file, self.string(&place.file)),
+            (self.names.file, self.string(&file)),
             (self.names.line, Value::Int(place.line.into())),
             (self.names.column, Value::Int(place.column.into())),
         ])

@@ -13,7 +13,7 @@ use super::Evaluator;
 use crate::error::{ErrorKind, Eval, Fault};
 use crate::files::{FileKind, FilesError};
 use crate::paths;
-use crate::source::Pos;
+use crate::source::{Origin, Pos};
 use crate::value::{Context, ContextElement, State, Value};
 
 /// How many links a path may go through.
@@ -30,6 +30,21 @@ pub struct SourceImport {
     pub kept: Option<BTreeSet<String>>,
     /// Whether the path is that of one file's bytes rather than that of an archive.
     pub is_flat: bool,
+}
+
+impl SourceImport {
+    /// Whether what stands at a path of the project is in the source.
+    fn holds(&self, path: &str) -> bool {
+        let below = match self.path.as_str() {
+            "" => Some(path),
+            start => paths::below(start, path),
+        };
+        match (below, &self.kept) {
+            (Some(""), _) | (Some(_), None) => true,
+            (Some(below), Some(kept)) => kept.contains(below),
+            (None, _) => false,
+        }
+    }
 }
 
 /// Which entries of a folder belong to a source: called with the path as the language sees it.
@@ -56,6 +71,11 @@ impl<'a> Evaluator<'a> {
         follow_last: bool,
         pos: Pos,
     ) -> Eval<Option<String>> {
+        if let Some((source, below)) = self.in_source(path) {
+            let inside = format!("{}/{}/{below}", self.root, source.path);
+            let resolved = self.resolve_path(&paths::canonical(&inside), follow_last, pos)?;
+            return Ok(resolved.filter(|resolved| source.holds(resolved)));
+        }
         let mut waiting: Vec<String> = self.below_root(path, pos)?;
         waiting.reverse();
         let mut resolved: Vec<String> = Vec::new();
@@ -118,6 +138,16 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    /// The source of this evaluation that a path in the store is in, and the rest of the path.
+    pub(crate) fn in_source<'p>(&self, path: &'p str) -> Option<(SourceImport, &'p str)> {
+        let rest = paths::below(cognix_derivations::STORE_DIR, path)?;
+        let (name, below) = rest.split_once('/').unwrap_or((rest, ""));
+        let store_path = &path[..path.len() - rest.len() + name.len()];
+        let store_path = StorePath::parse(store_path).ok()?;
+        let source = self.drafts.borrow().sources.get(&store_path).cloned()?;
+        Some((source, below))
+    }
+
     fn below_root(&self, path: &str, pos: Pos) -> Eval<Vec<String>> {
         let Some(below) = paths::below(self.root, path) else {
             let message = format!(
@@ -147,6 +177,18 @@ impl<'a> Evaluator<'a> {
             .kind(&resolved)
             .map_err(|error| io(&error, pos))?;
         Ok((resolved, kind.ok_or_else(missing)?))
+    }
+
+    /// Whether something stands at a path.
+    pub(crate) fn exists(&self, path: &str, pos: Pos) -> Eval<bool> {
+        let Some(resolved) = self.resolve_path(path, false, pos)? else {
+            return Ok(false);
+        };
+        let kind = self
+            .files
+            .kind(&resolved)
+            .map_err(|error| io(&error, pos))?;
+        Ok(kind.is_some())
     }
 
     /// The contents of a file.
@@ -206,7 +248,11 @@ impl<'a> Evaluator<'a> {
             return Ok(path.to_owned());
         }
         let (resolved, kind) = self.existing(path, pos)?;
-        let file = format!("{}/{resolved}", self.root.trim_end_matches('/'));
+        // What is imported from the store does not see the project around it.
+        let file = match self.in_source(path) {
+            Some(_) => path.to_owned(),
+            None => format!("{}/{resolved}", self.root.trim_end_matches('/')),
+        };
         let file = file.trim_end_matches('/');
         Ok(match kind {
             FileKind::Directory => format!("{file}/default.nix"),
@@ -227,7 +273,8 @@ impl<'a> Evaluator<'a> {
             let message = format!("'{shown}' is not UTF-8");
             Fault::new(ErrorKind::Syntax, pos, message)
         })?;
-        self.run(&text, &shown, paths::parent(file), extra, false)
+        let origin = Origin::File(file.to_owned());
+        self.run(&text, &shown, paths::parent(file), extra, origin)
     }
 
     /// Evaluates a file of the project; relative paths in it start from its folder.

@@ -21,7 +21,7 @@ use crate::builtins::{self, derivation::Drafts};
 use crate::error::{ErrorKind, Eval, Fault};
 use crate::files::Files;
 use crate::limits::Limits;
-use crate::source::{Place, Pos, Sources};
+use crate::source::{Origin, Place, Pos, Sources};
 use crate::syntax::{self, Base, Extra, Reading};
 use crate::value::{
     Attr, Attrs, Context, ContextElement, Env, State, Str, Symbol, Symbols, Thunk, Value,
@@ -136,12 +136,12 @@ impl<'a> Evaluator<'a> {
 
     /// Evaluates a text. Relative paths in it start from the project's folder; `name` is what messages call it.
     pub fn expression(&self, text: &str, name: &str) -> Eval<Value<'a>> {
-        self.run(text, name, self.root, None, false)
+        self.run(text, name, self.root, None, Origin::Given)
     }
 
     /// Evaluates a text of the program itself, whose places are of no interest to a reader.
     pub fn own_expression(&self, text: &str, name: &str) -> Eval<Value<'a>> {
-        self.run(text, name, self.root, None, true)
+        self.run(text, name, self.root, None, Origin::Own)
     }
 
     pub(crate) fn run(
@@ -150,9 +150,9 @@ impl<'a> Evaluator<'a> {
         name: &str,
         folder: &str,
         extra: Option<(&Extra, &'a Env<'a>)>,
-        is_own: bool,
+        origin: Origin,
     ) -> Eval<Value<'a>> {
-        let Some(start) = self.sources.add(name, text, is_own) else {
+        let Some(start) = self.sources.add(name, text, origin) else {
             let message = "all texts together are longer than 4 GiB";
             return Err(Fault::new(ErrorKind::Limit, Pos::NONE, message));
         };

@@ -183,7 +183,9 @@ impl<'a> Lowering<'_, '_, 'a> {
                 Value::Int(value)
             }
             LiteralKind::Float(number) => {
-                let value = number.value().ok().filter(|value| value.is_finite());
+                // Numbers too small for all their digits are refused like those that are too large.
+                let is_exact = |value: &f64| value.is_normal() || is_zero(number.syntax().text());
+                let value = number.value().ok().filter(is_exact);
                 Value::Float(value.ok_or_else(|| {
                     let message = format!("invalid float '{}'", number.syntax().text());
                     Fault::new(ErrorKind::Syntax, pos, message)
@@ -600,4 +602,10 @@ pub(super) fn string_parts(string: &ast::Str) -> (Vec<Part>, Vec<Node>) {
         false => strings::plain(raw),
     };
     (parts, expressions)
+}
+
+/// Whether a float is written with zeros only.
+fn is_zero(number: &str) -> bool {
+    let digits = number.split(['e', 'E']).next().unwrap_or_default();
+    !digits.bytes().any(|digit| (b'1'..=b'9').contains(&digit))
 }

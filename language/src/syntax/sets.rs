@@ -152,10 +152,7 @@ impl SetBuilder {
                         other => other,
                     };
                     path.push(name);
-                    if let Some((first, _)) = known.attrs.get(&name) {
-                        return Err(lowering.duplicate(path, pos, *first));
-                    }
-                    known.attrs.insert(name, (pos, pending));
+                    known.insert(lowering, name, pos, pending, path)?;
                     path.pop();
                 }
                 known.computed.extend(more.computed);

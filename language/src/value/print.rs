@@ -57,6 +57,10 @@ impl<'e, 'a> Printer<'e, 'a> {
             Value::String(text) => quote(&mut self.text, text.bytes),
             Value::Path(path) => self.text.push_str(path),
             Value::Lambda(_) => self.text.push_str("<LAMBDA>"),
+            // In a real Nix this one is a function of the language.
+            Value::Builtin(builtin) if builtin.name == "derivation" => {
+                self.text.push_str("<LAMBDA>")
+            }
             Value::Builtin(_) => self.text.push_str("<PRIMOP>"),
             Value::Partial(_) => self.text.push_str("<PRIMOP-APP>"),
             Value::List(items) => {
