@@ -155,7 +155,10 @@ impl<'a> Source<'a> {
             is_flat: self.is_flat,
             expected: self.expected,
         };
-        let store_path = evaluator.import_source(&self.path, &request, pos)?;
+        // Unlike in a string, a link is what it leads to.
+        let (resolved, _) = evaluator.existing(&self.path, pos)?;
+        let path = paths::canonical(&format!("{}/{resolved}", evaluator.root));
+        let store_path = evaluator.import_source(&path, &request, pos)?;
         let text: &'a str = evaluator.arena.alloc_str(&store_path.to_string());
         let context = evaluator.context(vec![ContextElement::Path(text)]);
         Ok(evaluator.kept_string(text.as_bytes(), context))
@@ -183,7 +186,11 @@ fn path<'a>(evaluator: &Evaluator<'a>, arguments: &[&'a Thunk<'a>], pos: Pos) ->
     let path = evaluator.path_argument(path.value, path.pos)?;
     let name = match given.get(names.name) {
         Some(attr) => evaluator.utf8(evaluator.plain_argument(attr.value, attr.pos)?, attr.pos)?,
-        None => paths::name(&path).to_owned(),
+        None => String::new(),
+    };
+    let name = match name.as_str() {
+        "" => paths::name(&path).to_owned(),
+        _ => name,
     };
     let filter = match given.get(names.filter) {
         Some(attr) => Some(evaluator.function_argument(attr.value, attr.pos)?),

@@ -167,6 +167,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
             let predicate = evaluator.function_argument(arguments[0], pos)?;
             let (mut right, mut wrong) = (Vec::new(), Vec::new());
             for item in evaluator.list_argument(arguments[1], pos)? {
+                evaluator.force(item)?;
                 match evaluator.holds(predicate, &[item], pos)? {
                     true => right.push(*item),
                     false => wrong.push(*item),

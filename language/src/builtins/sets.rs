@@ -112,8 +112,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
             let mapped = attrs.entries().iter().map(|attr| {
                 let name = evaluator.known(evaluator.name_string(attr.name));
                 Attr {
+                    name: attr.name,
+                    pos: Pos::NONE,
                     value: later(evaluator, arguments[0], &[name, attr.value]),
-                    ..*attr
                 }
             });
             Ok(Value::Attrs(evaluator.attrs_from_sorted(mapped.collect())))

@@ -63,12 +63,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
                 return Ok(Value::Path(paths::parent(path)));
             }
             let (text, context) = evaluator.text(value, Coercion::PLAIN, pos)?;
-            let folder = match text.iter().rposition(|byte| *byte == b'/') {
-                None => b".",
-                Some(0) => b"/",
-                Some(slash) => &text[..slash],
-            };
-            Ok(evaluator.string_with(folder, context))
+            Ok(evaluator.string_with(strings::parent(&text), context))
         },
     },
     Builtin {

@@ -114,17 +114,7 @@ impl<'a> Writer<'_, 'a> {
 
     fn function(&mut self, lambda: &'a LambdaExpr<'a>) {
         let symbols = &self.evaluator.symbols;
-        let place = self.evaluator.place(lambda.pos);
-        let numbers = place
-            .as_ref()
-            .map(|place| (place.line.to_string(), place.column.to_string()));
-        let mut attributes: Vec<(&'static str, &[u8])> = Vec::new();
-        if let (Some(place), Some((line, column))) = (&place, &numbers) {
-            attributes.push(("column", column.as_bytes()));
-            attributes.push(("line", line.as_bytes()));
-            attributes.push(("path", place.file.as_bytes()));
-        }
-        self.xml.open("function", &attributes);
+        self.xml.open("function", &[]);
         match &lambda.parameter {
             Parameter::Name(name) => self.xml.empty("varpat", &[("name", symbols.name(*name))]),
             Parameter::Pattern {

@@ -1,5 +1,17 @@
 //! Parts of strings and replacements in them. Positions are bytes.
 
+/// What stands before the last slash and all that touch it; `.` where there is none, a slash for what is in the root.
+pub(crate) fn parent(path: &[u8]) -> &[u8] {
+    let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else {
+        return b".";
+    };
+    match path[..slash].iter().rposition(|byte| *byte != b'/') {
+        Some(end) => &path[..=end],
+        None if slash + 1 == path.len() => path,
+        None => b"/",
+    }
+}
+
 /// The bytes from `start` on, `length` of them or as many as there are; a negative length means all.
 pub(crate) fn substring(text: &[u8], start: usize, length: i64) -> &[u8] {
     let rest = text.get(start..).unwrap_or_default();
@@ -79,6 +91,24 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+
+    #[test]
+    fn a_parent_loses_its_slashes() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(parent(path.as_bytes()), expected.as_bytes(), "{path}");
+        };
+        check("a/b", "a");
+        check("a//b", "a");
+        check("a", ".");
+        check("", ".");
+        check("/a", "/");
+        check("//a", "/");
+        check("///a/b", "///a");
+        check("/", "/");
+        check("//", "//");
+        check("a/b//", "a/b");
+        check("a/./b", "a/.");
+    }
 
     #[test]
     fn substrings_end_with_the_text() {
