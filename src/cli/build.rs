@@ -12,13 +12,13 @@ use super::lock::{ChoiceArgs, make};
 use super::printer::{Printer, size};
 use super::progress::Progress;
 use super::project::{
-    OpenProject, ProjectArgs, Work, default_jobs, pipeline_failure, realise_image,
+    OpenProject, ProjectArgs, VariantArg, Work, default_jobs, pipeline_failure, realise_image,
 };
 use super::{Failure, Global};
 use crate::image::{Destination, DestinationError, INDEX_MEDIA_TYPE, ImageError};
 use crate::lock::{Architecture, Lock};
-use crate::pipeline::{ImageOptions, ImageRecord, Images};
-use crate::recipes::Instantiated;
+use crate::pipeline::{ImageDerivations, ImageOptions, ImageRecord, Images};
+use crate::spec::DEFAULT_VARIANT;
 
 /// Build the image of a model.
 ///
@@ -28,6 +28,11 @@ use crate::recipes::Instantiated;
 pub(super) struct BuildArgs {
     #[command(flatten)]
     project: ProjectArgs,
+    #[command(flatten)]
+    variant: VariantArg,
+    /// Build every variant of cognix.nix.
+    #[arg(long, conflicts_with_all = ["variant", "outputs"])]
+    all_variants: bool,
     /// Where to write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME] (repeatable).
     #[arg(short, long = "output", value_name = "DESTINATION")]
     outputs: Vec<String>,
@@ -45,27 +50,23 @@ pub(super) struct BuildArgs {
 
 impl BuildArgs {
     pub(super) fn run(&self, global: &Global, printer: Printer) -> Result<(), Failure> {
+        if self.all_variants {
+            return self.run_all(global, printer);
+        }
         let started = Instant::now();
         let destinations = self
             .outputs
             .iter()
             .map(|text| parse_destination(text))
             .collect::<Result<Vec<_>, _>>()?;
-        let project = self.project.open(printer)?;
-        project.project.require_runner().map_err(pipeline_failure)?;
+        let project = self.project.open(&self.variant, printer)?;
+        check_buildable(&project)?;
         refuse_several(&project, &destinations)?;
-        let request = BuildRequest {
-            options: self.image.options(project.project.root())?,
-            lock: lock_for_build(&project, printer, self.locked, &self.choice)?,
-            jobs: self.jobs.map_or_else(default_jobs, usize::from),
-        };
+        let lock = lock_for_build(&project, printer, self.locked, &self.choice)?;
+        let request = self.request(&project, lock)?;
         let store = global.open_store()?;
-        let mut built = Vec::new();
-        for architecture in project.project.architectures() {
-            built.push(build(&store, printer, &project, architecture, &request)?);
-        }
-        let records: Vec<_> = built.iter().map(|built| built.image.clone()).collect();
-        let images = crate::pipeline::load_images(&store, &records).map_err(pipeline_failure)?;
+        let built = build_all(&store, printer, &project, &request)?;
+        let images = load(&store, &built)?;
         for destination in &destinations {
             let progress = Progress::new(printer);
             let step = progress.step(&format!("writing {destination}"));
@@ -77,12 +78,82 @@ impl BuildArgs {
             written?;
         }
         let done = Done {
+            variant: project.project.variant(),
             built: &built,
             images: &images,
         };
         done.say(printer, &destinations);
         Ok(printer.result(&done.report(started), || format!("{}\n", done.digest()))?)
     }
+
+    /// Every variant, one after the other: they share most of what they are made of.
+    fn run_all(&self, global: &Global, printer: Printer) -> Result<(), Failure> {
+        let first = self.project.open_all(None, printer)?;
+        let names: Vec<String> = first.project.variants().map(str::to_owned).collect();
+        let projects = names.iter().map(|name| first.other(name, printer));
+        let projects = projects.collect::<Result<Vec<_>, _>>()?;
+        projects.iter().try_for_each(check_buildable)?;
+        let lock = match first.read_lock()? {
+            Some(lock) => first.check_all_current(&lock).map(|()| lock)?,
+            None if self.locked => return Err(first.missing_lock()),
+            None => make(&first, printer, &self.choice)?,
+        };
+        let store = global.open_store()?;
+        let mut reports = serde_json::Map::new();
+        let mut text = String::new();
+        for project in &projects {
+            let started = Instant::now();
+            let name = project.project.variant();
+            let request = self.request(project, lock.clone())?;
+            let built = build_all(&store, printer, project, &request)?;
+            let images = load(&store, &built)?;
+            let done = Done {
+                variant: name,
+                built: &built,
+                images: &images,
+            };
+            done.say_built(printer);
+            text.push_str(&format!("{name} {}\n", done.digest()));
+            reports.insert(name.to_owned(), done.report(started));
+        }
+        let value = json!({ "version": 1, "variants": reports });
+        Ok(printer.result(&value, || text)?)
+    }
+
+    fn request(&self, project: &OpenProject, lock: Lock) -> Result<BuildRequest, Failure> {
+        Ok(BuildRequest {
+            options: self.image.options(project.project.root())?,
+            lock,
+            jobs: self.jobs.map_or_else(default_jobs, usize::from),
+        })
+    }
+}
+
+/// Said before anything is fetched.
+fn check_buildable(project: &OpenProject) -> Result<(), Failure> {
+    let project = &project.project;
+    let runner = project.require_runner();
+    runner
+        .and_then(|()| project.require_buildable())
+        .map_err(pipeline_failure)
+}
+
+/// The image of a project for each of its platforms.
+fn build_all(
+    store: &Store,
+    printer: Printer,
+    project: &OpenProject,
+    request: &BuildRequest,
+) -> Result<Vec<Built>, Failure> {
+    let platforms = project.project.architectures();
+    platforms
+        .map(|architecture| build(store, printer, project, architecture, request))
+        .collect()
+}
+
+fn load(store: &Store, built: &[Built]) -> Result<Images, Failure> {
+    let records: Vec<_> = built.iter().map(|built| built.image.clone()).collect();
+    crate::pipeline::load_images(store, &records).map_err(pipeline_failure)
 }
 
 /// What all images of one build share.
@@ -96,7 +167,7 @@ pub(super) struct BuildRequest {
 pub(super) struct Built {
     pub(super) image: ImageRecord,
     architecture: Architecture,
-    instantiated: Instantiated,
+    instantiated: ImageDerivations,
     realised: Realised,
 }
 
@@ -115,7 +186,9 @@ pub(super) fn build(
         source.store_path(),
         &request.options,
     )?;
-    source.import(store).map_err(pipeline_failure)?;
+    let imported = source.import(store);
+    let imported = imported.and_then(|()| instantiated.import(store));
+    imported.map_err(pipeline_failure)?;
     let work = Work::new()?;
     let progress = Arc::new(Progress::new(printer));
     let mirrors = project.mirrors(false)?;
@@ -190,6 +263,7 @@ fn parse_destination(text: &str) -> Result<Destination, Failure> {
 
 /// What a build has come to.
 struct Done<'a> {
+    variant: &'a str,
     /// One for each platform, at least one.
     built: &'a [Built],
     images: &'a Images,
@@ -205,22 +279,30 @@ impl Done<'_> {
 
     /// Tells people what the digest on standard output is the digest of, and where the image is now.
     fn say(&self, printer: Printer, destinations: &[Destination]) {
-        for built in self.built {
-            let image = &built.image;
-            printer.note(format!(
-                "{}: {} layers, {}, in the store as {}",
-                built.architecture,
-                image.layers.len(),
-                size(image.total_size()),
-                image.out_path
-            ));
-        }
+        self.say_built(printer);
         for destination in destinations {
             printer.note(format!("wrote {destination}"));
         }
         if destinations.is_empty() {
             printer
                 .note("to get it out: cognix build -o oci:DIR:TAG or -o docker-archive:FILE:NAME");
+        }
+    }
+
+    fn say_built(&self, printer: Printer) {
+        let variant = match self.variant {
+            DEFAULT_VARIANT => String::new(),
+            name => format!("{name} for "),
+        };
+        for built in self.built {
+            let image = &built.image;
+            printer.note(format!(
+                "{variant}{}: {} layers, {}, in the store as {}",
+                built.architecture,
+                image.layers.len(),
+                size(image.total_size()),
+                image.out_path
+            ));
         }
     }
 
@@ -235,6 +317,7 @@ impl Done<'_> {
             (Images::One(_), built) => built.first().map(report).unwrap_or_default(),
         };
         value["version"] = json!(1);
+        value["variant"] = json!(self.variant);
         value["stats"] = self.stats(started);
         value
     }

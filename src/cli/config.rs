@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::printer::{Format, Printer};
-use super::project::{ProjectArgs, pipeline_failure, warn};
+use super::project::{ProjectArgs, VariantArg, pipeline_failure, warn};
 use crate::pipeline::PipelineError;
 use cognix_store::ErrorKind;
 
@@ -14,12 +14,18 @@ use cognix_store::ErrorKind;
 pub(super) struct ConfigArgs {
     #[command(flatten)]
     project: ProjectArgs,
+    /// Show it as this variant of cognix.nix changes it.
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
 }
 
 impl ConfigArgs {
     /// Mistakes are this command's result, so they are printed here and only the status is left.
     pub(super) fn run(&self, printer: Printer) -> Result<u8, Failure> {
-        match self.project.load() {
+        let variant = VariantArg {
+            variant: self.variant.clone(),
+        };
+        match self.project.load(&variant) {
             Ok(loaded) => {
                 loaded
                     .warnings

@@ -7,7 +7,7 @@ use cognix_derivations::{Derivation, StorePath};
 
 use super::image_args::ImageArgs;
 use super::printer::Printer;
-use super::project::ProjectFlag;
+use super::project::{OpenProject, ProjectFlag, VariantArg};
 use super::{Failure, Global};
 use cognix_store::ErrorKind;
 
@@ -25,6 +25,8 @@ pub(super) enum DerivationCommand {
         recursive: bool,
         #[command(flatten)]
         project: ProjectFlag,
+        #[command(flatten)]
+        variant: VariantArg,
     },
 }
 
@@ -34,10 +36,11 @@ impl DerivationCommand {
             path,
             recursive,
             project,
+            variant,
         } = self;
         let shown = match path {
             Some(path) => from_path(global, &path, recursive)?,
-            None => from_project(printer, &project, recursive)?,
+            None => from_project(&project.open(&variant, printer)?, recursive)?,
         };
         let derivations: serde_json::Map<String, serde_json::Value> = shown
             .iter()
@@ -51,12 +54,7 @@ impl DerivationCommand {
     }
 }
 
-fn from_project(
-    printer: Printer,
-    project: &ProjectFlag,
-    recursive: bool,
-) -> Result<Vec<Derivation>, Failure> {
-    let project = project.open(printer)?;
+fn from_project(project: &OpenProject, recursive: bool) -> Result<Vec<Derivation>, Failure> {
     let lock = project.current_lock()?;
     let source = project.scan_source()?;
     let options = ImageArgs::default().options(project.project.root())?;

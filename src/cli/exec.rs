@@ -9,7 +9,7 @@ use super::build::BuildRequest;
 use super::image_args::ImageArgs;
 use super::lock::ChoiceArgs;
 use super::printer::Printer;
-use super::project::{OpenProject, ProjectFlag, Work, default_jobs};
+use super::project::{OpenProject, ProjectFlag, VariantArg, Work, default_jobs, pipeline_failure};
 use super::{Failure, Global};
 use crate::container::{ContainerError, Runtime};
 use crate::lock::Architecture;
@@ -24,6 +24,8 @@ use cognix_store::ErrorKind;
 pub(super) struct ExecArgs {
     #[command(flatten)]
     project: ProjectFlag,
+    #[command(flatten)]
+    variant: VariantArg,
     /// The OCI runtime [default: the first of runc, crun, youki that is found].
     #[arg(long, env = "COGNIX_RUNTIME", value_name = "PROGRAM")]
     runtime: Option<PathBuf>,
@@ -44,7 +46,9 @@ impl ExecArgs {
     pub(super) fn run(self, global: &Global, printer: Printer) -> Result<u8, Failure> {
         // Looked for first: building for minutes and only then saying that nothing can run it would be unkind.
         let runtime = Runtime::find(self.runtime, std::env::var_os("PATH")).map_err(no_runtime)?;
-        let project = self.project.open(printer)?;
+        let project = self.project.open(&self.variant, printer)?;
+        let buildable = project.project.require_buildable();
+        buildable.map_err(pipeline_failure)?;
         let architecture = this_machine(&project)?;
         let request = BuildRequest {
             options: ImageArgs::default().options(project.project.root())?,

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::printer::{Printer, size};
 use super::progress::Progress;
-use super::project::{OpenProject, ProjectArgs, Work, pipeline_failure};
+use super::project::{OpenProject, ProjectArgs, VariantArg, Work, pipeline_failure};
 use crate::lock::exchange::{ForeignLock, Imported};
 use crate::lock::{FILE_NAME, Lock, Move, PackageKind, Resolved};
 use crate::pipeline::LockOptions;
+use crate::spec::DEFAULT_VARIANT;
 
 /// Choose exact versions of everything the model needs and write cognix.lock.
 ///
@@ -41,6 +42,9 @@ pub(super) struct LockArgs {
     /// Addresses in it are those at which this machine finds the files.
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
+    /// Export the wheels of this variant of cognix.nix.
+    #[arg(long, value_name = "NAME", requires = "export")]
+    variant: Option<String>,
     #[command(flatten)]
     choice: ChoiceArgs,
 }
@@ -62,9 +66,19 @@ impl LockArgs {
         let is_folder =
             |value: &&String| value.contains('/') || matches!(value.as_str(), "." | "..");
         let folder = self.update.iter().find(is_folder);
-        let project = match folder {
-            Some(folder) => self.project.open_at(Path::new(folder), printer)?,
-            None => self.project.open(printer)?,
+        let folder_of = folder.map(Path::new);
+        let project = match (&self.export, folder_of) {
+            // A file has the wheels of one image.
+            (Some(_), _) => {
+                let variant = VariantArg {
+                    variant: self.variant.clone(),
+                };
+                match folder_of {
+                    Some(folder) => self.project.open_at(folder, &variant, printer)?,
+                    None => self.project.open(&variant, printer)?,
+                }
+            }
+            (None, folder) => self.project.open_all(folder, printer)?,
         };
         if self.check {
             return check(&project, printer);
@@ -79,7 +93,7 @@ impl LockArgs {
             .filter(|name| !name.is_empty())
             .collect();
         let change = match (&before, self.update.is_empty(), &self.import) {
-            (Some(lock), true, None) if project.check_current(lock).is_ok() => {
+            (Some(lock), true, None) if project.check_all_current(lock).is_ok() => {
                 printer.note(format!("{FILE_NAME} is current"));
                 Change::none(lock.clone())
             }
@@ -190,13 +204,13 @@ fn resolve(
 ) -> Result<Resolved, Failure> {
     let work = Work::new()?;
     let progress = Arc::new(Progress::new(printer));
-    let mirrors = project.mirrors(offline)?;
+    let mirrors = project.find_mirrors(offline)?;
     let options = LockOptions {
         cancel: work.cancel.clone(),
         ..options
     };
     let step = progress.step("choosing versions");
-    let resolved = work.run(project.project.resolve(&mirrors, options));
+    let resolved = work.run(project.project.resolve(mirrors, options));
     drop(step);
     progress.finish();
     let resolved = resolved?;
@@ -293,7 +307,7 @@ fn check(project: &OpenProject, printer: Printer) -> Result<u8, Failure> {
             ("missing", Vec::new(), text)
         }
         Ok(Some(lock)) => {
-            let changes = project.changes(&lock);
+            let changes = project.all_changes(&lock)?;
             match changes.is_empty() {
                 true => ("current", changes, format!("{FILE_NAME} is current\n")),
                 false => {
@@ -318,17 +332,19 @@ fn check(project: &OpenProject, printer: Printer) -> Result<u8, Failure> {
     })
 }
 
-/// How many Debian packages there are, those of every platform counted.
+/// How many Debian packages there are, those of every platform counted, and those that variants share once.
 fn debs(lock: &Lock) -> usize {
-    let platforms = lock.platforms.values();
-    platforms
-        .map(|platform| platform.debian.packages.len())
-        .sum()
+    let debs = lock.platforms();
+    let debs = debs.flat_map(|platform| &platform.debian.packages);
+    let files: BTreeSet<_> = debs
+        .map(|deb| (&deb.architecture, &deb.name, deb.sha256))
+        .collect();
+    files.len()
 }
 
 /// How many wheels there are, those that platforms share counted once.
 fn wheels(lock: &Lock) -> usize {
-    let platforms = lock.platforms.values();
+    let platforms = lock.platforms();
     let wheels = platforms.flat_map(|platform| &platform.python.packages);
     let files: BTreeSet<_> = wheels.map(|wheel| wheel.sha256).collect();
     files.len()
@@ -364,19 +380,30 @@ impl Change {
         let moved = self.moves.iter().map(|one| {
             json!({
                 "kind": one.kind, "name": one.name, "from": one.from, "to": one.to, "platforms": one.platforms,
+                "variants": one.variants,
             })
         });
-        let imported = self.imported.iter().map(|(architecture, imported)| {
-            let elsewhere = imported.elsewhere.iter().map(|(name, _)| name);
-            let value = json!({
-                "pinned": imported.pinned, "free": imported.free,
-                "elsewhere": elsewhere.collect::<Vec<_>>(), "unused": imported.unused,
+        let imported = self
+            .imported
+            .iter()
+            .map(|((variant, architecture), imported)| {
+                let elsewhere = imported.elsewhere.iter().map(|(name, _)| name);
+                let value = json!({
+                    "pinned": imported.pinned, "free": imported.free,
+                    "elsewhere": elsewhere.collect::<Vec<_>>(), "unused": imported.unused,
+                });
+                let place = match variant.as_str() {
+                    DEFAULT_VARIANT => architecture.to_string(),
+                    variant => format!("{variant} {architecture}"),
+                };
+                (place, value)
             });
-            (architecture.to_string(), value)
-        });
+        let variants = self.lock.variants.iter();
+        let variants = variants.map(|(name, part)| (name.clone(), json!(part.request_digest())));
         let value = json!({
             "version": 1,
             "digest": self.lock.request_digest(),
+            "variants": variants.collect::<serde_json::Map<String, Value>>(),
             "debianPackages": debs(&self.lock),
             "wheels": wheels(&self.lock),
             "downloadSize": self.lock.download_size(),

@@ -5,7 +5,7 @@ use clap::Args;
 use super::image_args::ImageArgs;
 use super::lock::ChoiceArgs;
 use super::printer::{Printer, size};
-use super::project::{ProjectArgs, pipeline_failure};
+use super::project::{ProjectArgs, VariantArg, pipeline_failure};
 use super::{Failure, Global};
 use crate::pipeline::PlannedLayer;
 use crate::recipes::Held;
@@ -17,6 +17,8 @@ use crate::recipes::Held;
 pub(super) struct PlanArgs {
     #[command(flatten)]
     project: ProjectArgs,
+    #[command(flatten)]
+    variant: VariantArg,
     /// Never make or change the lock.
     #[arg(long)]
     locked: bool,
@@ -31,17 +33,22 @@ pub(super) struct PlanArgs {
 
 impl PlanArgs {
     pub(super) fn run(&self, global: &Global, printer: Printer) -> Result<(), Failure> {
-        let project = self.project.open(printer)?;
+        let project = self.project.open(&self.variant, printer)?;
         let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
         if let Some(name) = &self.why {
             return super::why::run(&project, &lock, name, printer);
         }
+        project
+            .project
+            .require_buildable()
+            .map_err(pipeline_failure)?;
         let source = project.scan_source()?;
         let options = self.image.options(project.project.root())?;
         let instantiated =
             project.instantiate(&lock, project.architecture(), source.store_path(), &options)?;
         let store = global.open_store()?;
-        let plan = crate::pipeline::plan(&store, &instantiated, lock.request.budget)
+        let part = project.project.part(&lock).map_err(pipeline_failure)?;
+        let plan = crate::pipeline::plan(&store, &instantiated, part.request.budget)
             .map_err(pipeline_failure)?;
         Ok(printer.result(&plan, || text(&plan))?)
     }

@@ -15,7 +15,10 @@ use super::{Failure, cache_folder};
 use crate::config::LoadOptions;
 use crate::lock::{self, Architecture, Lock};
 use crate::mirrors::Mirrors;
-use crate::pipeline::{ImageOptions, PipelineError, Project, SdkWheels, Source};
+use crate::pipeline::{
+    ImageDerivations, ImageOptions, OpenOptions, PipelineError, Project, SdkWheels, Source,
+    VariantError,
+};
 use crate::recipes::Instantiated;
 
 /// The project as a positional argument.
@@ -55,6 +58,14 @@ struct ProjectOptions {
     platforms: Vec<Architecture>,
 }
 
+/// Which of a model's images is meant.
+#[derive(Debug, Default, Args)]
+pub(super) struct VariantArg {
+    /// The variant of the image, by its name in cognix.nix [default: the one called default, or the only one].
+    #[arg(long, value_name = "NAME")]
+    pub(super) variant: Option<String>,
+}
+
 impl ProjectOptions {
     fn load_options(&self) -> LoadOptions {
         LoadOptions {
@@ -62,31 +73,74 @@ impl ProjectOptions {
             strict: self.strict,
         }
     }
+
+    fn open_options(&self, variant: Option<&str>) -> OpenOptions {
+        let variable = |name| std::env::var(name).ok();
+        OpenOptions {
+            config: self.load_options(),
+            platforms: self.platforms.clone(),
+            sdk: SdkWheels {
+                sdk: variable("COG_SDK_WHEEL"),
+                coglet: variable("COGLET_WHEEL"),
+            },
+            variant: variant.map(str::to_owned),
+        }
+    }
 }
 
 impl ProjectArgs {
     /// The configuration alone, as `cognix config` shows it.
-    pub(super) fn load(&self) -> Result<crate::config::Loaded, PipelineError> {
-        crate::pipeline::load(&self.dir, &self.options.load_options())
+    pub(super) fn load(
+        &self,
+        variant: &VariantArg,
+    ) -> Result<crate::config::Loaded, PipelineError> {
+        let options = self.options.load_options();
+        match &variant.variant {
+            Some(name) => crate::pipeline::load_variant(&self.dir, &options, name),
+            None => crate::pipeline::load(&self.dir, &options),
+        }
     }
 
-    pub(super) fn open(&self, printer: Printer) -> Result<OpenProject, Failure> {
-        OpenProject::new(&self.dir, &self.options, printer)
+    pub(super) fn open(
+        &self,
+        variant: &VariantArg,
+        printer: Printer,
+    ) -> Result<OpenProject, Failure> {
+        self.open_at(&self.dir, variant, printer)
     }
 
     /// The project in another folder than the argument names.
     pub(super) fn open_at(
         &self,
         dir: &std::path::Path,
+        variant: &VariantArg,
         printer: Printer,
     ) -> Result<OpenProject, Failure> {
-        OpenProject::new(dir, &self.options, printer)
+        OpenProject::new(dir, &self.options, variant.variant.as_deref(), printer)
+    }
+
+    /// The project with all its images, where none of them is meant in particular.
+    pub(super) fn open_all(
+        &self,
+        dir: Option<&std::path::Path>,
+        printer: Printer,
+    ) -> Result<OpenProject, Failure> {
+        OpenProject::first(dir.unwrap_or(&self.dir), &self.options, printer)
     }
 }
 
 impl ProjectFlag {
-    pub(super) fn open(&self, printer: Printer) -> Result<OpenProject, Failure> {
-        OpenProject::new(&self.dir, &self.options, printer)
+    pub(super) fn open(
+        &self,
+        variant: &VariantArg,
+        printer: Printer,
+    ) -> Result<OpenProject, Failure> {
+        OpenProject::new(
+            &self.dir,
+            &self.options,
+            variant.variant.as_deref(),
+            printer,
+        )
     }
 }
 
@@ -108,27 +162,69 @@ impl OpenProject {
     fn new(
         dir: &std::path::Path,
         options: &ProjectOptions,
+        variant: Option<&str>,
         printer: Printer,
     ) -> Result<Self, Failure> {
-        let variable = |name| std::env::var(name).ok();
-        let wheels = SdkWheels {
-            sdk: variable("COG_SDK_WHEEL"),
-            coglet: variable("COGLET_WHEEL"),
+        let opened = Project::open(dir, options.open_options(variant));
+        Ok(Self::opened(
+            opened.map_err(pipeline_failure)?,
+            options,
+            printer,
+        ))
+    }
+
+    /// The default variant, or the first where none is called so.
+    fn first(
+        dir: &std::path::Path,
+        options: &ProjectOptions,
+        printer: Printer,
+    ) -> Result<Self, Failure> {
+        let opened = match Project::open(dir, options.open_options(None)) {
+            Err(PipelineError::Variant(VariantError::Ambiguous { known })) => {
+                Project::open(dir, options.open_options(known.first().map(String::as_str)))
+            }
+            opened => opened,
         };
-        let project = Project::open(dir, &options.load_options(), &options.platforms)
-            .and_then(|project| project.with_sdk(&wheels))
-            .map_err(pipeline_failure)?;
+        Ok(Self::opened(
+            opened.map_err(pipeline_failure)?,
+            options,
+            printer,
+        ))
+    }
+
+    fn opened(project: Project, options: &ProjectOptions, printer: Printer) -> Self {
+        project
+            .warnings()
+            .for_each(|warning| warn(printer, warning));
+        Self {
+            project,
+            mirrors: options.mirrors.clone(),
+        }
+    }
+
+    /// Another image of the same model.
+    pub(super) fn other(&self, variant: &str, printer: Printer) -> Result<Self, Failure> {
+        let project = self.project.other(variant).map_err(pipeline_failure)?;
         project
             .warnings()
             .for_each(|warning| warn(printer, warning));
         Ok(Self {
             project,
-            mirrors: options.mirrors.clone(),
+            mirrors: self.mirrors.clone(),
         })
     }
 
     /// Where this machine finds the project's package sources.
     pub(super) fn mirrors(&self, offline: bool) -> Result<Mirrors, Failure> {
+        let find = self.find_mirrors(offline)?;
+        find(&self.project).map_err(pipeline_failure)
+    }
+
+    /// Where this machine finds the package sources of any image of the model.
+    pub(super) fn find_mirrors(
+        &self,
+        offline: bool,
+    ) -> Result<impl Fn(&Project) -> Result<Mirrors, PipelineError>, Failure> {
         let cache = cache_folder().ok_or_else(|| {
             Failure::new(
                 ErrorKind::Configuration,
@@ -136,9 +232,7 @@ impl OpenProject {
             )
             .hint("set XDG_CACHE_HOME to an absolute path")
         })?;
-        self.project
-            .mirrors(&self.mirrors, cache, offline)
-            .map_err(pipeline_failure)
+        Ok(move |project: &Project| project.mirrors(&self.mirrors, cache.clone(), offline))
     }
 
     /// The lock, if there is one and it answers what is asked now.
@@ -161,21 +255,51 @@ impl OpenProject {
         self.project.read_lock().map_err(pipeline_failure)
     }
 
-    /// What is asked now and was not when the lock was made, a line each.
+    /// What is asked now for this image and was not when the lock was made, a line each.
     pub(super) fn changes(&self, lock: &Lock) -> Vec<String> {
-        let changes = lock.request.changes(&self.project.request());
+        let name = self.project.variant();
+        let Some(part) = lock.variant(name) else {
+            return vec![format!("added variant {name}")];
+        };
+        let changes = part.request.changes(&self.project.request());
         changes.iter().map(ToString::to_string).collect()
+    }
+
+    /// The same for every image of the model; where there are several, each line says for which.
+    pub(super) fn all_changes(&self, lock: &Lock) -> Result<Vec<String>, Failure> {
+        let projects = self.project.every().map_err(pipeline_failure)?;
+        let several = projects.len() > 1;
+        let mut lines = Vec::new();
+        for project in projects {
+            let one = Self {
+                project,
+                mirrors: Vec::new(),
+            };
+            let name = one.project.variant();
+            let is_known = lock.variant(name).is_some();
+            lines.extend(
+                one.changes(lock)
+                    .into_iter()
+                    .map(|line| match several && is_known {
+                        true => format!("{name}: {line}"),
+                        false => line,
+                    }),
+            );
+        }
+        let gone = lock.variants.keys();
+        let gone = gone.filter(|name| self.project.variants().all(|known| known != *name));
+        lines.extend(gone.map(|name| format!("removed variant {name}")));
+        Ok(lines)
+    }
+
+    /// Refuses a lock that answers another question than the one asked now for any image of the model.
+    pub(super) fn check_all_current(&self, lock: &Lock) -> Result<(), Failure> {
+        stale(self.all_changes(lock)?)
     }
 
     /// Refuses a lock that answers another question than the one asked now.
     pub(super) fn check_current(&self, lock: &Lock) -> Result<(), Failure> {
-        let changes = self.changes(lock);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let message = format!("{} is stale:\n  {}", lock::FILE_NAME, changes.join("\n  "));
-        Err(Failure::new(ErrorKind::Configuration, message)
-            .hint("run `cognix lock` to bring it up to date"))
+        stale(self.changes(lock))
     }
 
     /// The platform of a command that is for one only.
@@ -193,11 +317,20 @@ impl OpenProject {
         architecture: Architecture,
         source: &StorePath,
         options: &ImageOptions,
-    ) -> Result<Instantiated, Failure> {
+    ) -> Result<ImageDerivations, Failure> {
         self.project
             .instantiate(lock, architecture, source, options)
             .map_err(pipeline_failure)
     }
+}
+
+fn stale(changes: Vec<String>) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} is stale:\n  {}", lock::FILE_NAME, changes.join("\n  "));
+    let failure = Failure::new(ErrorKind::Configuration, message);
+    Err(failure.hint("run `cognix lock` to bring it up to date"))
 }
 
 /// Long work, with Ctrl-C.

@@ -27,6 +27,7 @@ pub(super) fn run(
     let mut value = serde_json::to_value(&why).map_err(std::io::Error::from)?;
     value["version"] = json!(1);
     value["platform"] = json!(architecture);
+    value["variant"] = json!(project.project.variant());
     Ok(printer.result(&value, || {
         let kind = match why.kind {
             PackageKind::Wheel => "a Python package",

@@ -57,7 +57,8 @@ pub(super) fn read(
     })
 }
 
-fn parse(text: &str) -> Result<EnvironmentVariable, Reason> {
+/// Reads one entry, `NAME=VALUE`.
+pub(super) fn parse(text: &str) -> Result<EnvironmentVariable, Reason> {
     let Some((name, value)) = text.split_once('=') else {
         return Err(Reason::EnvironmentForm {
             found: text.to_owned(),

@@ -4,11 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::adjust::Adjustments;
 use super::complete::{self, Effective};
 use super::finding::{ConfigErrors, Finding};
 use super::frameworks::Notes;
 use super::model::Model;
 use super::parse::{Draft, draft};
+use super::position::Position;
 use super::reason::Reason;
 use super::requirements::{self, Project, Requirements, read_text};
 use super::support;
@@ -47,23 +49,43 @@ pub struct Loaded {
     pub unsupported: Vec<Finding>,
 }
 
+/// Finds the project: the nearest folder, from `start_dir` upwards, that has the configuration.
+pub fn root(start_dir: &Path, options: &LoadOptions) -> Result<PathBuf, ConfigErrors> {
+    let name = options.file.as_deref().unwrap_or(DEFAULT_FILE);
+    find(start_dir, name).map_err(|reason| fail(name, None, reason))
+}
+
 /// Finds the configuration in `start_dir` or a folder above it, reads it with every file that it names, and completes it.
 pub fn load(start_dir: &Path, options: &LoadOptions) -> Result<Loaded, ConfigErrors> {
+    load_with(start_dir, options, &Adjustments::default())
+}
+
+fn fail(name: &str, position: Option<Position>, reason: Reason) -> ConfigErrors {
+    ConfigErrors::one(Finding {
+        file: name.to_owned(),
+        position,
+        key: String::new(),
+        reason,
+    })
+}
+
+/// The same with changes, which are applied before anything is completed.
+pub fn load_with(
+    start_dir: &Path,
+    options: &LoadOptions,
+    adjustments: &Adjustments,
+) -> Result<Loaded, ConfigErrors> {
     let name = options.file.as_deref().unwrap_or(DEFAULT_FILE);
-    let fail = |position, reason| {
-        ConfigErrors::one(Finding {
-            file: name.to_owned(),
-            position,
-            key: String::new(),
-            reason,
-        })
-    };
-    let root = find(start_dir, name).map_err(|reason| fail(None, reason))?;
+    let fail = |position, reason| fail(name, position, reason);
+    let root = root(start_dir, options)?;
     let text = read_text(&root.join(name), yaml::MAX_BYTES)
         .map_err(|(position, reason)| fail(position, reason))?;
     let project = Project::new(&root).map_err(|error| fail(None, Reason::Unreadable(error)))?;
     let mut draft = draft(&text, name);
-    let requirements = read_requirements(&project, &draft, name);
+    let mut requirements = read_requirements(&project, &draft, name);
+    if draft.errors.is_empty() {
+        adjustments.apply(&mut draft, &mut requirements, &project);
+    }
     let mut notes = Notes {
         errors: requirements.errors,
         warnings: requirements.warnings,
@@ -76,6 +98,10 @@ pub fn load(start_dir: &Path, options: &LoadOptions) -> Result<Loaded, ConfigErr
     });
     draft.errors.append(&mut notes.errors);
     draft.warnings.append(&mut notes.warnings);
+    let findings = draft.errors.iter_mut().chain(&mut draft.warnings);
+    findings
+        .chain(&mut notes.refusals)
+        .for_each(|finding| adjustments.relocate(finding));
     if options.strict {
         let unknown = draft
             .warnings
@@ -85,7 +111,10 @@ pub fn load(start_dir: &Path, options: &LoadOptions) -> Result<Loaded, ConfigErr
     match effective {
         Some(effective) if draft.errors.is_empty() => {
             draft.warnings.sort_by(Finding::by_place);
-            let unsupported = support::unsupported(&draft.model, name, notes.refusals);
+            let mut unsupported = support::unsupported(&draft.model, name, notes.refusals);
+            unsupported
+                .iter_mut()
+                .for_each(|finding| adjustments.relocate(finding));
             Ok(Loaded {
                 root,
                 file_name: name.to_owned(),

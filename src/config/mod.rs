@@ -6,6 +6,7 @@
 //!
 //! Nothing here asks an index, runs anything, or looks at the model's code.
 
+mod adjust;
 mod complete;
 mod credentials;
 mod cuda;
@@ -33,11 +34,12 @@ mod tests;
 mod weights;
 mod yaml;
 
+pub use adjust::Adjustments;
 pub use complete::Effective;
 pub use cuda::CudaVersion;
 pub use finding::{ConfigErrors, Finding};
 pub use frameworks::{Framework, FrameworkReason, Frameworks};
-pub use load::{DEFAULT_FILE, LoadOptions, Loaded, load};
+pub use load::{DEFAULT_FILE, LoadOptions, Loaded, load, load_with, root};
 pub use model::{Build, EnvironmentVariable, Model, RunCommand, SecretMount, Weight, WeightSource};
 pub use parse::{Parsed, parse};
 pub use position::{Position, Spanned};

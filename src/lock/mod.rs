@@ -1,8 +1,9 @@
 //! The lock: every byte an image needs, named before anything is built.
 //!
-//! `cognix.lock` holds for each platform one entry per wheel and per Debian package, each with version, SHA-256, size and where it
-//! comes from, as URLs relative to a named input (`mirror://pypi/…`). It also holds the request that was resolved,
-//! so that a changed `cog.yaml` is noticed and the difference can be told.
+//! `cognix.lock` holds one entry per wheel and per Debian package, each with version, SHA-256, size and where it comes from,
+//! as URLs relative to a named input (`mirror://pypi/…`), and for each variant of the model and each platform which of
+//! them it has. It also holds the requests that were resolved, so that a changed `cog.yaml` is noticed and the difference
+//! can be told.
 //!
 //! Resolving happens here and nowhere else: after the lock, no stage asks an index or the clock. What the image *runs
 //! with* (environment, command, labels) is not locked, because changing it must not need a network.
@@ -33,16 +34,23 @@ pub use layers::{BudgetTooSmall, UnknownRule};
 pub use moves::{Move, PackageKind, UnknownPackage};
 pub use platform::Architecture;
 pub use request::{Change, IndexOptions, LockRequest};
-pub use resolve::{ResolveContext, ResolveError, Resolved, resolve};
+pub use resolve::{Question, ResolveContext, ResolveError, Resolved, resolve};
 pub use shared_paths::{Commands, IdleRule, PathConflicts};
 
-/// Everything an image is made of apart from the model's own files, for every platform it is built for.
+/// Everything the images of a model are made of apart from the model's own files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
-    /// What was asked for; the lock is current exactly when a fresh request equals it.
-    pub request: LockRequest,
     /// Python packages uploaded after this moment were not considered (RFC 3339, UTC).
     pub exclude_newer: String,
+    /// What was chosen for each variant, by its name.
+    pub variants: BTreeMap<String, VariantLock>,
+}
+
+/// What was chosen for one image of a model, for every platform it is built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantLock {
+    /// What was asked for; the lock is current exactly when a fresh request equals it.
+    pub request: LockRequest,
     /// What was chosen, one entry for each platform of the request.
     pub platforms: BTreeMap<Architecture, PlatformLock>,
 }
@@ -74,6 +82,40 @@ pub struct LockedPlatform<'a> {
 }
 
 impl Lock {
+    /// The digest of all requests: that of the only variant, or of every variant's by name.
+    pub fn request_digest(&self) -> Sha256 {
+        let mut variants = self.variants.iter();
+        match (variants.next(), variants.next()) {
+            (Some((_, only)), None) => only.request_digest(),
+            _ => {
+                let line = |(name, variant): (&String, &VariantLock)| {
+                    format!("{name} {}\n", variant.request_digest())
+                };
+                let lines: String = self.variants.iter().map(line).collect();
+                Sha256::of(lines.as_bytes())
+            }
+        }
+    }
+
+    /// The part for one variant; `None` if the lock was not made for it.
+    pub fn variant(&self, name: &str) -> Option<&VariantLock> {
+        self.variants.get(name)
+    }
+
+    /// Every platform of every variant.
+    pub fn platforms(&self) -> impl Iterator<Item = &PlatformLock> {
+        let variants = self.variants.values();
+        variants.flat_map(|variant| variant.platforms.values())
+    }
+
+    /// The bytes to be fetched for all images when nothing is there yet.
+    pub fn download_size(&self) -> u64 {
+        let files: BTreeMap<Sha256, u64> = self.platforms().flat_map(PlatformLock::files).collect();
+        files.values().sum()
+    }
+}
+
+impl VariantLock {
     /// The digest of the request, recorded in the file: drift is noticed by comparing one line.
     pub fn request_digest(&self) -> Sha256 {
         self.request.digest()
@@ -89,13 +131,6 @@ impl Lock {
             debian: &locked.debian,
             python: &locked.python,
         })
-    }
-
-    /// The bytes to be fetched for the images of all platforms when nothing is there yet.
-    pub fn download_size(&self) -> u64 {
-        let files = self.platforms.values().flat_map(PlatformLock::files);
-        let files: BTreeMap<Sha256, u64> = files.collect();
-        files.values().sum()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Architecture, Lock, PlatformLock};
+use super::{Architecture, Lock, PlatformLock, VariantLock};
 
 /// How many names are suggested for one that is not there.
 const SUGGESTIONS: usize = 3;
@@ -47,6 +47,8 @@ pub struct Move {
     pub from: Option<String>,
     /// Its version now; `None` where it is gone.
     pub to: Option<String>,
+    /// The variants in which it moved, unless it did so in all that both locks have.
+    pub variants: Vec<String>,
     /// The platforms on which it moved, unless it did so on all.
     pub platforms: Vec<Architecture>,
 }
@@ -61,32 +63,48 @@ impl fmt::Display for Move {
             (Some(from), None) => write!(formatter, "{name} {from} removed"),
             (None, None) => write!(formatter, "{name}"),
         }?;
-        if self.platforms.is_empty() {
+        let platforms = self.platforms.iter().map(ToString::to_string);
+        let places: Vec<String> = self.variants.iter().cloned().chain(platforms).collect();
+        if places.is_empty() {
             return Ok(());
         }
-        let platforms: Vec<String> = self.platforms.iter().map(ToString::to_string).collect();
-        write!(formatter, " ({})", platforms.join(", "))
+        write!(formatter, " ({})", places.join(", "))
     }
 }
 
 impl Lock {
     /// Every package that is not the same in `self` as it was in `before`: wheels, then Debian packages, by name.
     pub fn moves_since(&self, before: &Self) -> Vec<Move> {
-        let mut found: BTreeMap<Move, BTreeSet<Architecture>> = BTreeMap::new();
-        let both = self
-            .platforms
-            .iter()
-            .filter_map(|(name, now)| Some((*name, before.platforms.get(name)?, now)));
-        let mut platforms = 0;
-        for (architecture, before, now) in both {
-            platforms += 1;
-            for one in platform_moves(before, now) {
-                found.entry(one).or_default().insert(architecture);
+        let mut found: BTreeMap<Move, BTreeSet<(&str, Architecture)>> = BTreeMap::new();
+        let mut places = BTreeSet::new();
+        for (variant, now) in &self.variants {
+            for (architecture, now) in &now.platforms {
+                let before = before.variants.get(variant);
+                let Some(before) = before.and_then(|before| before.platforms.get(architecture))
+                else {
+                    continue;
+                };
+                places.insert((variant.as_str(), *architecture));
+                for one in platform_moves(before, now) {
+                    found
+                        .entry(one)
+                        .or_default()
+                        .insert((variant, *architecture));
+                }
             }
         }
+        let variants = |places: &BTreeSet<(&str, Architecture)>| -> BTreeSet<String> {
+            places.iter().map(|(name, _)| (*name).to_owned()).collect()
+        };
+        let platforms = |places: &BTreeSet<(&str, Architecture)>| -> BTreeSet<Architecture> {
+            places.iter().map(|(_, platform)| *platform).collect()
+        };
         let moves = found.into_iter().map(|(mut one, on)| {
-            if on.len() < platforms {
-                one.platforms = on.into_iter().collect();
+            if variants(&on) != variants(&places) {
+                one.variants = variants(&on).into_iter().collect();
+            }
+            if platforms(&on) != platforms(&places) {
+                one.platforms = platforms(&on).into_iter().collect();
             }
             one
         });
@@ -95,34 +113,46 @@ impl Lock {
 
     /// The package that a user means by a name: as it stands in the lock, or a Python package in another spelling.
     pub fn find_package(&self, name: &str) -> Result<(PackageKind, String), UnknownPackage> {
-        let names: BTreeSet<(PackageKind, &str)> = self
-            .platforms
-            .values()
-            .flat_map(|platform| packages(platform).map(|(kind, name, ..)| (kind, name)))
-            .collect();
-        let normal = normalise(name);
-        let wanted = [
-            (PackageKind::Wheel, normal.as_str()),
-            (PackageKind::Deb, name),
-        ];
-        if let Some((kind, name)) = wanted.into_iter().find(|wanted| names.contains(wanted)) {
-            return Ok((kind, name.to_owned()));
-        }
-        let mut near: Vec<(usize, &str)> = names
-            .iter()
-            .map(|(_, known)| (strsim::osa_distance(&normal, known), *known))
-            .filter(|(distance, known)| {
-                *distance <= 1 + normal.len() / 4 || known.contains(&normal) && normal.len() > 2
-            })
-            .collect();
-        near.sort_unstable();
-        near.dedup();
-        let nearest = near.into_iter().take(SUGGESTIONS);
-        Err(UnknownPackage {
-            name: name.to_owned(),
-            nearest: nearest.map(|(_, name)| name.to_owned()).collect(),
-        })
+        find(self.platforms(), name)
     }
+}
+
+impl VariantLock {
+    /// The same among the packages of one variant.
+    pub fn find_package(&self, name: &str) -> Result<(PackageKind, String), UnknownPackage> {
+        find(self.platforms.values(), name)
+    }
+}
+
+fn find<'a>(
+    platforms: impl Iterator<Item = &'a PlatformLock>,
+    name: &str,
+) -> Result<(PackageKind, String), UnknownPackage> {
+    let names: BTreeSet<(PackageKind, &str)> = platforms
+        .flat_map(|platform| packages(platform).map(|(kind, name, ..)| (kind, name)))
+        .collect();
+    let normal = normalise(name);
+    let wanted = [
+        (PackageKind::Wheel, normal.as_str()),
+        (PackageKind::Deb, name),
+    ];
+    if let Some((kind, name)) = wanted.into_iter().find(|wanted| names.contains(wanted)) {
+        return Ok((kind, name.to_owned()));
+    }
+    let mut near: Vec<(usize, &str)> = names
+        .iter()
+        .map(|(_, known)| (strsim::osa_distance(&normal, known), *known))
+        .filter(|(distance, known)| {
+            *distance <= 1 + normal.len() / 4 || known.contains(&normal) && normal.len() > 2
+        })
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    let nearest = near.into_iter().take(SUGGESTIONS);
+    Err(UnknownPackage {
+        name: name.to_owned(),
+        nearest: nearest.map(|(_, name)| name.to_owned()).collect(),
+    })
 }
 
 /// Kind, name, version and digest of every package.
@@ -160,6 +190,7 @@ fn platform_moves(before: &PlatformLock, now: &PlatformLock) -> Vec<Move> {
             name: key.1.to_owned(),
             from: old.get(key).map(|(version, _)| (*version).to_owned()),
             to: new.get(key).map(|(version, _)| (*version).to_owned()),
+            variants: Vec::new(),
             platforms: Vec::new(),
         })
         .collect()
@@ -173,20 +204,23 @@ fn normalise(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{amd64, example, wheel};
+    use super::super::tests::{amd64, example, wheel, whole};
     use super::*;
 
     #[test]
     fn moves_name_both_versions() {
         let before = example();
         let mut now = before.clone();
-        assert_eq!(now.moves_since(&before), []);
+        let moves_since = |now: &VariantLock, before: &VariantLock| {
+            whole(now.clone()).moves_since(&whole(before.clone()))
+        };
+        assert_eq!(moves_since(&now, &before), []);
         let platform = amd64(&mut now);
         platform.python.packages[0] = wheel("alpha", "1.1", &[], &[]);
         platform.python.packages[1] = wheel("gamma", "3", &[], &[]);
         platform.debian.packages[0].package.version = "2.36-10".to_owned();
         platform.debian.packages[1].package.sha256 = cognix_derivations::Sha256::of(b"rebuilt");
-        let moves = now.moves_since(&before);
+        let moves = moves_since(&now, &before);
         let texts: Vec<String> = moves.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
@@ -207,9 +241,21 @@ mod tests {
         before.platforms.insert(Architecture::Arm64, platform);
         let mut now = before.clone();
         amd64(&mut now).python.packages[0] = wheel("alpha", "1.1", &[], &[]);
-        let moves = now.moves_since(&before);
+        let moves = whole(now).moves_since(&whole(before));
         assert_eq!(moves.len(), 1);
         assert_eq!(moves[0].to_string(), "alpha 1.0 -> 1.1 (linux/amd64)");
+    }
+
+    #[test]
+    fn a_move_in_some_variants_names_them() {
+        let mut before = whole(example());
+        before.variants.insert("cuda".to_owned(), example());
+        let mut now = before.clone();
+        let cuda = now.variants.get_mut("cuda").expect("it is there");
+        amd64(cuda).python.packages[0] = wheel("alpha", "1.1", &[], &[]);
+        let moves = now.moves_since(&before);
+        assert_eq!(moves.len(), 1);
+        assert_eq!(moves[0].to_string(), "alpha 1.0 -> 1.1 (cuda)");
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub struct LockRequest {
     pub index_options: IndexOptions,
     /// The package sources by name, without addresses.
     pub inputs: InputPins,
+    /// What the spec's overrides pin whatever packages ask for themselves, a line each, sorted: `numpy==1.26.4`, or a wheel
+    /// at an address with its digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
     /// What the image is built for, sorted.
     pub platforms: Vec<Architecture>,
     /// Python as `major.minor`.
@@ -171,8 +175,34 @@ impl LockRequest {
             &now.system_packages,
             &mut changes,
         );
+        self.override_changes(now, &mut changes);
         self.input_changes(now, &mut changes);
         changes
+    }
+
+    fn override_changes(&self, now: &Self, changes: &mut Vec<Change>) {
+        // The whole line: the digest of a file counts too.
+        let pins = |request: &Self| -> BTreeMap<String, String> {
+            let lines = request.overrides.iter();
+            let pins = lines.map(|line| {
+                let name = override_of(line).0;
+                let rest = line[name.len()..].trim_start_matches([' ', '@', '=']);
+                (name.to_owned(), rest.to_owned())
+            });
+            pins.collect()
+        };
+        let (before, after) = (pins(self), pins(now));
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let text = |pins: &BTreeMap<String, String>| match pins.get(name) {
+                Some(pin) => pin.clone(),
+                None => "not there".to_owned(),
+            };
+            if before.get(name) != after.get(name) {
+                let what = format!("overrides.{name}");
+                changes.push(changed(&what, text(&before), text(&after)));
+            }
+        }
     }
 
     fn value_changes(&self, now: &Self, changes: &mut Vec<Change>) {
@@ -243,6 +273,15 @@ impl LockRequest {
             }
         }
     }
+}
+
+/// The package that a line of [`LockRequest::overrides`] is about, and what it pins: a version, or an address.
+pub(super) fn override_of(line: &str) -> (&str, &str) {
+    let (name, pin) = match line.split_once(" @ ") {
+        Some((name, address)) => (name, address.split_whitespace().next().unwrap_or(address)),
+        None => line.split_once("==").unwrap_or((line, "")),
+    };
+    (name.trim(), pin.trim())
 }
 
 fn releases(pin: &InputPin) -> Vec<String> {

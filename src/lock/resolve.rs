@@ -1,6 +1,7 @@
-//! The door of the room: a request becomes a lock.
+//! The door of the room: requests become a lock.
 //!
-//! Debian packages and the interpreter first, because its exact version decides about markers of Python packages; then wheels;
+//! One request for each variant of a model. The first is answered freely, the others take its choices where they fit, so
+//! that images do not drift apart. For each, Debian packages and the interpreter first, because its exact version decides about markers of Python packages; then wheels;
 //! then which layer each `.deb` belongs to and which paths wheels share.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,36 +16,45 @@ use super::exchange::{ExchangeError, Import, Imported, Pins};
 use super::layers::{self, BudgetTooSmall, UnknownRule};
 use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
+use super::request::override_of;
 use super::shared_paths::{self, Commands, IdleRule, PathConflicts, Sharing};
 use super::standalone;
 use super::{
     DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInterpreter,
-    LockedWheel, PackageKind, PlatformLock, PythonLock,
+    LockedWheel, PackageKind, PlatformLock, PythonLock, VariantLock,
 };
 use crate::mirrors::{Mirrors, MirrorsError};
 
-/// What resolving needs beside the request.
-pub struct ResolveContext<'a> {
+/// What is asked for one variant, and of whom.
+pub struct Question<'a> {
+    /// The variant.
+    pub variant: String,
+    /// What is asked.
+    pub request: LockRequest,
     /// Where to ask.
     pub mirrors: &'a Mirrors,
     /// What the image's Python implies on each platform of the request, in its order.
     pub platforms: Vec<Platform>,
+    /// Key rings of the Debian archives that are signed with keys of their own, by input.
+    pub keys: BTreeMap<String, Vec<Vec<u8>>>,
+    /// A lock of another tool whose versions must hold.
+    pub import: Option<Import>,
+    /// Which commands installing makes of a wheel's entry points.
+    pub commands: Box<Commands<'a>>,
+}
+
+/// What resolving needs beside the questions.
+pub struct ResolveContext {
     /// Python packages uploaded later are left out.
     pub cutoff: Cutoff,
     /// Whether somebody asked for that moment, so that it must hold for every index.
     pub cutoff_is_asked: bool,
-    /// Key rings of the Debian archives that are signed with keys of their own, by input.
-    pub keys: BTreeMap<String, Vec<Vec<u8>>>,
     /// A lock whose choices are kept where they still fit.
     pub previous: Option<Lock>,
     /// Packages of that lock whose choices are not kept.
     pub update: BTreeSet<(PackageKind, String)>,
-    /// A lock of another tool whose versions must hold.
-    pub import: Option<Import>,
     /// The lock whose layers stay what they are where they can, whatever versions are chosen.
     pub arranged: Option<Lock>,
-    /// Which commands installing makes of a wheel's entry points.
-    pub commands: &'a Commands<'a>,
     /// Ends the work early.
     pub cancel: CancellationToken,
 }
@@ -53,6 +63,14 @@ pub struct ResolveContext<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
+    /// One of several variants cannot be locked.
+    #[error("images.{variant} cannot be locked")]
+    Variant {
+        /// The variant.
+        variant: String,
+        /// Why.
+        source: Box<Self>,
+    },
     /// It is not known where a package source is.
     #[error(transparent)]
     Mirrors(#[from] MirrorsError),
@@ -93,43 +111,46 @@ pub enum ResolveError {
     },
 }
 
-/// Chooses exact versions of everything that a request asks for.
+/// Chooses exact versions of everything that is asked for; the first question is answered first.
 pub async fn resolve(
-    request: &LockRequest,
-    context: ResolveContext<'_>,
+    questions: &[Question<'_>],
+    context: ResolveContext,
 ) -> Result<Resolved, ResolveError> {
-    let mut preferences = Preferences::default();
-    if let Some(lock) = &context.previous {
-        for platform in lock.platforms.values() {
-            preferences.add(&platform.python.packages);
-        }
-    }
-    layers::check_rule(&request.recipes.grouping)?;
-    let mut contested = BTreeSet::new();
-    let moves = |name: &String| context.update.contains(&(PackageKind::Wheel, name.clone()));
-    preferences.0.retain(|name, _| !moves(name));
-    let mut platforms = BTreeMap::new();
-    let (mut imported, mut warnings) = (BTreeMap::new(), BTreeSet::new());
-    for platform in &context.platforms {
-        let (locked, compared, said) =
-            resolve_platform(request, *platform, &preferences, &context, &mut contested).await?;
-        warnings.extend(said);
-        imported.extend(compared.map(|compared| (platform.architecture, compared)));
-        // The next platform takes the same versions where it can.
-        preferences.add(&locked.python.packages);
-        platforms.insert(platform.architecture, locked);
-    }
-    shared_paths::check_rules(request, &contested, &platforms)?;
-    let lock = Lock {
-        request: request.clone(),
-        exclude_newer: context.cutoff.to_string(),
-        platforms,
+    let mut resolved = Resolved {
+        lock: Lock {
+            exclude_newer: context.cutoff.to_string(),
+            variants: BTreeMap::new(),
+        },
+        imported: BTreeMap::new(),
+        warnings: BTreeSet::new(),
     };
-    Ok(Resolved {
-        lock,
-        imported,
-        warnings,
-    })
+    let mut answered: Vec<VariantLock> = Vec::new();
+    for question in questions {
+        let answering = Answering {
+            question,
+            context: &context,
+            previous: part(context.previous.as_ref(), question),
+            arranged: part(context.arranged.as_ref(), question),
+            answered: &answered,
+        };
+        let variant = &question.variant;
+        let answer = answering.resolve(&mut resolved).await;
+        let answer = answer.map_err(|source| match questions.len() {
+            1 => source,
+            _ => ResolveError::Variant {
+                variant: variant.clone(),
+                source: Box::new(source),
+            },
+        })?;
+        answered.push(answer);
+    }
+    let names = questions.iter().map(|question| question.variant.clone());
+    resolved.lock.variants = names.zip(answered).collect();
+    Ok(resolved)
+}
+
+fn part<'l>(lock: Option<&'l Lock>, question: &Question<'_>) -> Option<&'l VariantLock> {
+    lock.and_then(|lock| lock.variant(&question.variant))
 }
 
 /// A lock, and what is to be told about how it came to be.
@@ -137,10 +158,81 @@ pub async fn resolve(
 pub struct Resolved {
     /// The lock.
     pub lock: Lock,
-    /// What came of the imported lock, if there was one.
-    pub imported: BTreeMap<Architecture, Imported>,
+    /// What came of the imported lock, if there was one, by variant and platform.
+    pub imported: BTreeMap<(String, Architecture), Imported>,
     /// Things that are allowed and still worth a word: a withdrawn release, an extra that a package does not have.
     pub warnings: BTreeSet<String>,
+}
+
+/// One question while it is answered.
+#[derive(Clone, Copy)]
+struct Answering<'a> {
+    question: &'a Question<'a>,
+    context: &'a ResolveContext,
+    /// The variant's part of the lock whose choices are kept.
+    previous: Option<&'a VariantLock>,
+    /// The variant's part of the lock whose layers stay what they are.
+    arranged: Option<&'a VariantLock>,
+    /// The answers to the questions before this one, in their order.
+    answered: &'a [VariantLock],
+}
+
+impl Answering<'_> {
+    async fn resolve(&self, resolved: &mut Resolved) -> Result<VariantLock, ResolveError> {
+        let request = &self.question.request;
+        let mut preferences = Preferences::default();
+        for platform in self
+            .previous
+            .iter()
+            .flat_map(|lock| lock.platforms.values())
+        {
+            preferences.add(&platform.python.packages);
+        }
+        layers::check_rule(&request.recipes.grouping)?;
+        let mut contested = BTreeSet::new();
+        preferences
+            .0
+            .retain(|name, _| !self.moves(PackageKind::Wheel, name));
+        // What other variants have, where this one had nothing.
+        for platform in self
+            .answered
+            .iter()
+            .flat_map(|lock| lock.platforms.values())
+        {
+            preferences.add(&platform.python.packages);
+        }
+        let mut platforms = BTreeMap::new();
+        for platform in &self.question.platforms {
+            let (locked, compared, said) =
+                resolve_platform(self, *platform, &preferences, &mut contested).await?;
+            resolved.warnings.extend(said);
+            let place = (self.question.variant.clone(), platform.architecture);
+            let compared = compared.map(|compared| (place, compared));
+            resolved.imported.extend(compared);
+            // The next platform takes the same versions where it can.
+            preferences.add(&locked.python.packages);
+            platforms.insert(platform.architecture, locked);
+        }
+        shared_paths::check_rules(request, &contested, &platforms)?;
+        let request = request.clone();
+        Ok(VariantLock { request, platforms })
+    }
+
+    /// Whether the choice of a package is not kept.
+    fn moves(&self, kind: PackageKind, name: &str) -> bool {
+        self.context.update.contains(&(kind, name.to_owned()))
+    }
+
+    /// The variant's platform in the previous lock.
+    fn previous(&self, architecture: Architecture) -> Option<&PlatformLock> {
+        self.previous?.platforms.get(&architecture)
+    }
+
+    /// The platform whose layers stay what they are; a variant that is new takes after the first of the others.
+    fn arranged(&self, architecture: Architecture) -> Option<&PlatformLock> {
+        let arranged = self.arranged.or(self.answered.first());
+        arranged?.platforms.get(&architecture)
+    }
 }
 
 /// Versions to keep if they still fit, one for each package.
@@ -169,66 +261,72 @@ impl Preferences {
 }
 
 async fn resolve_platform(
-    request: &LockRequest,
+    answering: &Answering<'_>,
     platform: Platform,
     preferences: &Preferences,
-    context: &ResolveContext<'_>,
     contested: &mut BTreeSet<String>,
 ) -> Result<(PlatformLock, Option<Imported>, Vec<String>), ResolveError> {
+    let Answering {
+        question, context, ..
+    } = *answering;
+    let request = &question.request;
     let interpreter = match platform.interpreter {
         Interpreter::Debian => Some(format!("python{}", platform.python)),
         Interpreter::Standalone => None,
     };
     let roots: Vec<String> = interpreter.iter().cloned().collect();
-    let mut debian = match kept_debian(request, platform.architecture, context) {
+    let mut debian = match kept_debian(answering, platform.architecture) {
         Some(kept) => kept,
         None => {
-            let chosen = resolve_debian(request, &roots, platform.architecture, context).await?;
+            let chosen = resolve_debian(answering, &roots, platform.architecture).await?;
             grouped(chosen, request, &roots)
         }
     };
     let interpreter = match interpreter {
         Some(package) => LockedInterpreter::Debian { package },
-        None => LockedInterpreter::Standalone(resolve_archive(request, platform, context).await?),
+        None => LockedInterpreter::Standalone(resolve_archive(answering, platform).await?),
     };
     let python_version = numbers(platform, &interpreter, &debian)?;
-    let pins = match &context.import {
+    let pins = match &question.import {
         Some(import) => {
             let target =
                 python::Target::new(python_version, platform.glibc, platform.architecture)?;
-            Some(import.pins(&target.markers)?)
+            let pinned = request.overrides.iter().map(|line| override_of(line).0);
+            Some(import.pins(&target.markers)?.without(&pinned.collect()))
         }
         None => None,
     };
     let mut constraints = request.constraints.clone();
     constraints.extend(pins.iter().flat_map(Pins::constraints));
+    // A pin to an address names a package that nothing else may ask for.
+    let added = request.overrides.iter().filter(|line| line.contains(" @ "));
     let mut python = python::resolve(&PythonRequest {
-        requirements: request.requirements.clone(),
+        requirements: request.requirements.iter().chain(added).cloned().collect(),
+        overrides: request.overrides.clone(),
         sdk: std::iter::once(&request.sdk)
             .chain(&request.coglet)
             .cloned()
             .collect(),
         constraints,
         prerelease: request.index_options.prerelease,
-        project: context.mirrors.project().to_owned(),
+        project: question.mirrors.project().to_owned(),
         architecture: platform.architecture,
         python: python_version,
         glibc: platform.glibc,
-        indexes: context.mirrors.python_indexes()?,
+        indexes: question.mirrors.python_indexes()?,
         exclude_newer: Some(context.cutoff),
         cutoff_is_asked: context.cutoff_is_asked,
         preferences: preferences.list(),
-        cache_dir: context.mirrors.python_cache(),
-        offline: context.mirrors.offline(),
+        cache_dir: question.mirrors.python_cache(),
+        offline: question.mirrors.offline(),
         cancel: context.cancel.clone(),
     })
     .await?;
-    let earlier = context.arranged.as_ref();
-    let earlier = earlier.and_then(|lock| lock.platforms.get(&platform.architecture));
+    let earlier = answering.arranged(platform.architecture);
     let mut shared = shared_paths::shared_paths(&Sharing {
         contents: &python.contents,
         python: platform.python,
-        commands: context.commands,
+        commands: &*question.commands,
         rules: &request.conflicts,
         earlier,
     })?;
@@ -263,69 +361,79 @@ async fn resolve_platform(
 }
 
 /// The Debian packages of the previous lock, where nothing that decides about them has changed and none shall move: adding
-/// a Python package then moves nothing below it, and asks no archive.
-fn kept_debian(
-    request: &LockRequest,
-    architecture: Architecture,
-    context: &ResolveContext<'_>,
-) -> Option<DebianLock> {
-    let previous = context.previous.as_ref()?;
-    let debian = &previous.platforms.get(&architecture)?.debian;
-    let moves = |deb: &LockedDeb| {
-        context
-            .update
-            .contains(&(PackageKind::Deb, deb.name.clone()))
+/// a Python package then moves nothing below it, and asks no archive. Else those of another variant that asks the same.
+fn kept_debian(answering: &Answering<'_>, architecture: Architecture) -> Option<DebianLock> {
+    let request = &answering.question.request;
+    let same = |lock: &&VariantLock| {
+        lock.request.same_system(request) && lock.platforms.contains_key(&architecture)
     };
-    let stays = previous.request.same_system(request) && !debian.packages.iter().any(moves);
-    stays.then(|| debian.clone())
+    let packages = |lock: &VariantLock| lock.platforms[&architecture].debian.clone();
+    let previous = answering.previous.filter(same).map(packages);
+    let stays = |debian: &DebianLock| {
+        let mut debs = debian.packages.iter();
+        !debs.any(|deb| answering.moves(PackageKind::Deb, &deb.name))
+    };
+    previous
+        .filter(stays)
+        .or_else(|| answering.answered.iter().find(same).map(packages))
 }
 
-/// Versions of Debian packages to keep where the archive still has them.
+/// Versions of Debian packages to keep where the archive still has them: those of the previous lock, then those of other
+/// variants.
 fn kept_versions(
+    answering: &Answering<'_>,
     architecture: Architecture,
-    context: &ResolveContext<'_>,
 ) -> BTreeMap<String, String> {
-    let platform = context
-        .previous
-        .as_ref()
-        .and_then(|lock| lock.platforms.get(&architecture));
-    let debs = platform
-        .into_iter()
-        .flat_map(|platform| &platform.debian.packages);
-    let stays = |deb: &&LockedDeb| {
-        !context
-            .update
-            .contains(&(PackageKind::Deb, deb.name.clone()))
+    let versions = |debian: &DebianLock| -> BTreeMap<String, String> {
+        let debs = debian.packages.iter();
+        debs.map(|deb| (deb.name.clone(), deb.version.clone()))
+            .collect()
     };
-    debs.filter(stays)
-        .map(|deb| (deb.name.clone(), deb.version.clone()))
-        .collect()
+    let mut kept = answering
+        .previous(architecture)
+        .map(|platform| versions(&platform.debian))
+        .unwrap_or_default();
+    kept.retain(|name, _| !answering.moves(PackageKind::Deb, name));
+    for other in answering.answered {
+        // Versions of another release would only be in the way.
+        if other.request.python == answering.question.request.python
+            && let Some(platform) = other.platforms.get(&architecture)
+        {
+            for (name, version) in versions(&platform.debian) {
+                kept.entry(name).or_insert(version);
+            }
+        }
+    }
+    kept
 }
 
 /// The interpreter's archive, with its size where somebody tells it.
 async fn resolve_archive(
-    request: &LockRequest,
+    answering: &Answering<'_>,
     platform: Platform,
-    context: &ResolveContext<'_>,
 ) -> Result<LockedArchive, ResolveError> {
-    let mut archive = standalone::choose(&request.inputs, platform)
+    let Answering {
+        question, context, ..
+    } = *answering;
+    let mut archive = standalone::choose(&question.request.inputs, platform)
         .ok_or_else(|| ResolveError::NoArchive(platform.python.to_string()))?;
-    let previous = context.previous.as_ref().and_then(|lock| {
-        let locked = lock.platforms.get(&platform.architecture)?;
-        locked.interpreter.archive()
-    });
+    let previous = answering.previous(platform.architecture);
+    let previous = previous.and_then(|locked| locked.interpreter.archive());
     let client = HttpArchive::client().map_err(ResolveError::Client)?;
-    let (mirrors, cancel) = (context.mirrors, &context.cancel);
+    let (mirrors, cancel) = (question.mirrors, &context.cancel);
     archive.size = standalone::size(&archive, previous, mirrors, &client, cancel).await;
     Ok(archive)
 }
 
 async fn resolve_debian(
-    request: &LockRequest,
+    answering: &Answering<'_>,
     interpreter: &[String],
     architecture: Architecture,
-    context: &ResolveContext<'_>,
 ) -> Result<debian::DebianLock, ResolveError> {
+    let Answering {
+        question, context, ..
+    } = *answering;
+    let request = &question.request;
     let tier = Tier::of(request.tier);
     let below = tier.packages.iter().copied();
     let named = below
@@ -353,21 +461,21 @@ async fn resolve_debian(
         include_essential: tier.essential,
         recommends: request.recommends,
         unfollowed: tier.unfollowed.to_vec(),
-        keep: kept_versions(architecture, context),
+        keep: kept_versions(answering, architecture),
     };
-    let own_keys = context.keys.iter();
+    let own_keys = question.keys.iter();
     let own_keys = own_keys.map(|(input, rings)| Ok((input.clone(), TrustedKeys::of(rings)?)));
     let own_keys = own_keys.collect::<Result<BTreeMap<_, _>, DebianError>>()?;
     let client = HttpArchive::client().map_err(ResolveError::Client)?;
-    let archive = HttpArchive::new(client, context.mirrors.debian_sources()?.bases().clone());
-    let cache = IndexCache::new(&context.mirrors.cache().join("debian"));
+    let archive = HttpArchive::new(client, question.mirrors.debian_sources()?.bases().clone());
+    let cache = IndexCache::new(&question.mirrors.cache().join("debian"));
     let debian_context = DebianContext {
         archive: &archive,
         keys: &TrustedKeys::debian(),
         own_keys: &own_keys,
         cache: &cache,
         now: now(),
-        offline: context.mirrors.offline(),
+        offline: question.mirrors.offline(),
     };
     tokio::select! {
         () = context.cancel.cancelled() => Err(DebianError::Interrupted.into()),

@@ -3,8 +3,17 @@ use cognix_derivations::Sha256;
 use super::*;
 use crate::spec::BaseTier;
 
-/// A small lock that has one of everything.
-pub(crate) fn example() -> Lock {
+/// A lock with one variant, which is the default.
+pub(crate) fn whole(variant: VariantLock) -> Lock {
+    let variants = [(crate::spec::DEFAULT_VARIANT.to_owned(), variant)];
+    Lock {
+        exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
+        variants: variants.into(),
+    }
+}
+
+/// A small lock of one variant that has one of everything.
+pub(crate) fn example() -> VariantLock {
     let request = LockRequest {
         coglet: None,
         base: vec!["tini".to_owned()],
@@ -47,6 +56,7 @@ pub(crate) fn example() -> Lock {
             wheel: "gzip-wheel-splice-1".to_owned(),
         },
         recommends: false,
+        overrides: Vec::new(),
         requirements: vec!["alpha>=1".to_owned()],
         sdk: "cog>=0.16.0".to_owned(),
         system_packages: Vec::new(),
@@ -81,9 +91,8 @@ pub(crate) fn example() -> Lock {
             ],
         },
     };
-    Lock {
+    VariantLock {
         request,
-        exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
         platforms: BTreeMap::from([(Architecture::Amd64, platform)]),
     }
 }
@@ -93,13 +102,13 @@ fn said(name: &str, bound: &str) -> BTreeMap<String, String> {
 }
 
 /// The one platform of [`example`].
-pub(crate) fn amd64(lock: &mut Lock) -> &mut PlatformLock {
+pub(crate) fn amd64(lock: &mut VariantLock) -> &mut PlatformLock {
     lock.platforms
         .get_mut(&Architecture::Amd64)
         .expect("the example has it")
 }
 
-fn deb(name: &str, version: &str, depends: &[&str], group: DebGroup) -> LockedDeb {
+pub(crate) fn deb(name: &str, version: &str, depends: &[&str], group: DebGroup) -> LockedDeb {
     let package = debian::LockedDeb {
         name: name.to_owned(),
         version: version.to_owned(),
@@ -142,230 +151,6 @@ pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str])
     }
 }
 
-/// The message of a text that must be refused.
-fn refused(text: &str) -> String {
-    Lock::parse(text).expect_err("refused").to_string()
-}
-
-#[test]
-fn lock_2_writing_a_parsed_lock_gives_the_same_bytes() {
-    let text = example().to_text();
-    let parsed = Lock::parse(&text).expect("our own text");
-    assert_eq!(parsed, example());
-    assert_eq!(parsed.to_text(), text);
-    assert!(text.ends_with("}\n"));
-}
-
-#[test]
-fn lock_1_a_newer_version_is_named_before_anything_else() {
-    let newer = "{\"version\": 2, \"surprise\": true}";
-    assert_eq!(
-        refused(newer),
-        "cognix.lock: has format version 2, this cognix reads version 1; use a newer cognix"
-    );
-}
-
-#[test]
-fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
-    let text = example().to_text();
-    let cases = [
-        ("\"releases\"", "\"relaeses\"", "unknown field `relaeses`"),
-        (
-            "\"name\": \"beta\"",
-            "\"name\": \"alpha\"",
-            "alpha stands twice or out of order",
-        ),
-        (
-            "\"libc6 (>= 2.36)\"\n",
-            "\"libc7 (>= 2.36)\"\n",
-            "python3.11 needs libc7, which is not in the lock",
-        ),
-        (
-            "alpha>=1",
-            "alpha>=2",
-            "the digest does not fit the request",
-        ),
-        (
-            "mirror://pypi/alpha/",
-            "mirror://pypi/../alpha/",
-            "is not of the form mirror://INPUT/PATH",
-        ),
-        (
-            "mirror://pypi/alpha/",
-            "mirror://pypi/gamma/",
-            "is not below its name",
-        ),
-        (
-            "          \"requires\": [],\n",
-            "",
-            "missing field `requires`",
-        ),
-    ];
-    for (from, to, expected) in cases {
-        assert!(text.contains(from), "{from}");
-        let message = refused(&text.replacen(from, to, 1));
-        assert!(message.contains(expected), "{from} -> {to}: {message}");
-        assert!(message.starts_with("cognix.lock:"), "{message}");
-    }
-}
-
-#[test]
-fn lock_1_merge_markers_are_named_with_their_line() {
-    for mark in ["<<<<<<< ours", "||||||| base", "=======", ">>>>>>> theirs"] {
-        let text = example().to_text();
-        let place = "\n  \"platforms\"";
-        let line = text[..text.find(place).expect("it is there")]
-            .lines()
-            .count()
-            + 1;
-        let text = text.replacen(place, &format!("\n{mark}{place}"), 1);
-        assert_eq!(
-            refused(&text),
-            format!(
-                "cognix.lock:{line}: holds a merge conflict marker; choose one side or delete the file and lock again"
-            )
-        );
-    }
-}
-
-/// Each of these means a lock to somebody, and none was written by cognix.
-#[test]
-fn lock_1_what_means_the_same_and_is_other_text_is_refused_with_its_line() {
-    let text = example().to_text();
-    let cases = [
-        ("  \"version\": 1\n", "  \"version\":  1\n"),
-        ("\n", "\r\n"),
-        ("    \"digest\"", "     \"digest\""),
-    ];
-    for (from, to) in cases {
-        let changed = text.replacen(from, to, 1);
-        let same = text.lines().zip(changed.split('\n'));
-        let line = same.take_while(|(one, other)| one == other).count() + 1;
-        assert_eq!(
-            refused(&changed),
-            format!(
-                "cognix.lock:{line}: is not as cognix writes it; delete the file and run `cognix lock`"
-            )
-        );
-    }
-    let trailing = format!("{text}\n");
-    assert!(refused(&trailing).contains("is not as cognix writes it"));
-}
-
-#[test]
-fn lock_1_every_fault_is_at_its_line() {
-    let text = example().to_text();
-    let line_of = |needle: &str| {
-        let before = text.find(needle).expect("it is there");
-        text[..before].lines().count() + usize::from(text[..before].ends_with('\n'))
-    };
-    let cases = [
-        // An unknown key.
-        ("\"releases\"", "\"relaeses\"", "\"releases\""),
-        // A duplicate package.
-        (
-            "\"name\": \"beta\"",
-            "\"name\": \"alpha\"",
-            "\"name\": \"alpha\"",
-        ),
-        // Edges to packages that are not there.
-        (
-            "\"libc6 (>= 2.36)\"",
-            "\"libc7 (>= 2.36)\"",
-            "\"name\": \"python3.11\"",
-        ),
-        (
-            "\"beta[fast]>=1.5,<3\"",
-            "\"gamma[fast]>=1.5,<3\"",
-            "\"name\": \"alpha\"",
-        ),
-    ];
-    for (from, to, place) in cases {
-        let message = refused(&text.replacen(from, to, 1));
-        let line = line_of(place);
-        assert!(
-            message.starts_with(&format!("cognix.lock:{line}:")),
-            "{from} -> {to}: {message} instead of line {line}"
-        );
-    }
-}
-
-#[test]
-fn lock_1_an_empty_list_is_no_missing_list() {
-    let mut lock = example();
-    amd64(&mut lock).python.packages.clear();
-    let text = lock.to_text();
-    assert_eq!(Lock::parse(&text).expect("nothing is something"), lock);
-    let without = text.replacen(",\n      \"python\": []", "", 1);
-    assert_ne!(without, text);
-    assert!(
-        refused(&without).contains("missing field `python`"),
-        "{}",
-        refused(&without)
-    );
-}
-
-#[test]
-fn lock_2_only_strong_digests_are_digests() {
-    let text = example().to_text();
-    let digest = Sha256::of(b"alpha").to_string();
-    assert!(text.contains(&digest));
-    for weak in [&digest[..32], &digest[..40], ""] {
-        let message = refused(&text.replacen(&digest, weak, 1));
-        assert!(message.starts_with("cognix.lock:"), "{message}");
-    }
-    let md5 = format!("\"md5\": \"{}\"", &digest[..32]);
-    let message = refused(&text.replacen(&format!("\"sha256\": \"{digest}\""), &md5, 1));
-    assert!(message.contains("unknown field `md5`"), "{message}");
-}
-
-#[test]
-fn lock_2_the_digest_of_the_question_tells_stale_from_current() {
-    let lock = example();
-    let mut asked = lock.request.clone();
-    assert_eq!(asked.digest(), lock.request_digest());
-    asked.requirements.push("gamma".to_owned());
-    assert_ne!(asked.digest(), lock.request_digest());
-}
-
-proptest::proptest! {
-    #[test]
-    fn lock_2_what_is_written_reads_back_and_is_written_the_same(
-        names in proptest::collection::btree_set("[a-z][a-z0-9]{0,6}", 0..8),
-        versions in proptest::collection::vec("[1-9]\\.[0-9]", 8),
-        bound in "(>=[0-9]\\.[0-9])?",
-        sizes in proptest::collection::vec(0u64.., 8),
-    ) {
-        let mut lock = example();
-        let names: Vec<String> = names.into_iter().collect();
-        let wheels = names.iter().enumerate().map(|(at, name)| {
-            let requires: Vec<&str> = names[..at].iter().map(String::as_str).collect();
-            let mut one = wheel(name, &versions[at], &requires, &[]);
-            one.package.size = sizes[at];
-            if !bound.is_empty() {
-                one.bounds = requires.iter().map(|name| ((*name).to_owned(), bound.clone())).collect();
-            }
-            one
-        });
-        amd64(&mut lock).python.packages = wheels.collect();
-        let text = lock.to_text();
-        let parsed = Lock::parse(&text).expect("our own text");
-        proptest::prop_assert_eq!(&parsed, &lock);
-        proptest::prop_assert_eq!(parsed.to_text(), text);
-    }
-
-    #[test]
-    fn lock_2_what_is_read_is_written_the_same(at in 0usize..10_000, byte in 0u8..128) {
-        let mut text = example().to_text().into_bytes();
-        let at = at % text.len();
-        text[at] = byte;
-        let text = String::from_utf8(text).expect("ASCII");
-        if let Ok(lock) = Lock::parse(&text) {
-            proptest::prop_assert_eq!(lock.to_text(), text);
-        }
-    }
-}
-
 #[test]
 fn changes_say_what_differs() {
     let locked = example().request;
@@ -387,6 +172,28 @@ fn changes_say_what_differs() {
         ]
     );
     assert_eq!(locked.changes(&locked), []);
+}
+
+#[test]
+fn changes_of_overrides_name_them() {
+    let mut locked = example().request;
+    locked.overrides = vec!["numpy==1.26.4".to_owned(), "six==1.16".to_owned()];
+    let mut now = locked.clone();
+    let file = "foo @ https://host.test/foo-1-py3-none-any.whl --hash=sha256:00";
+    now.overrides = vec![file.to_owned(), "numpy==1.26.5".to_owned()];
+    let changes: Vec<String> = locked
+        .changes(&now)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "overrides.foo was not there, is https://host.test/foo-1-py3-none-any.whl --hash=sha256:00",
+            "overrides.numpy was 1.26.4, is 1.26.5",
+            "overrides.six was 1.16, is not there",
+        ]
+    );
 }
 
 #[test]

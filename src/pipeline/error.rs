@@ -6,6 +6,7 @@ use cognix_derivations::StorePathError;
 use cognix_store::realise::StepError;
 use cognix_store::{ErrorKind, FetchError, RealiseError, StoreError};
 
+use super::variants::VariantError;
 use crate::builtins::source::SourceError;
 use crate::config::ConfigErrors;
 use crate::container::ContainerError;
@@ -40,6 +41,12 @@ pub enum PipelineError {
         "the lock has no {0}; run `cognix lock --platform {0}` or add it to platforms in cognix.nix"
     )]
     NotLocked(Architecture),
+    /// The lock was made before the spec had this variant.
+    #[error("the lock has no variant {0}; run `cognix lock`")]
+    VariantNotLocked(String),
+    /// A variant cannot be chosen, or not be built.
+    #[error(transparent)]
+    Variant(#[from] VariantError),
     /// A variable names an SDK that the image cannot have.
     #[error(transparent)]
     Sdk(#[from] super::SdkError),
@@ -67,6 +74,25 @@ pub enum PipelineError {
     /// A file was written between looking at it and copying it.
     #[error("the model's files changed while they were being read")]
     SourceChanged,
+    /// A store knows a single file by its contents only when it was fetched.
+    #[error(
+        "{path} of the project cannot enter the store by the hash of its contents alone (builtins.path with recursive = false)"
+    )]
+    FlatFile {
+        /// The file, below the project.
+        path: String,
+    },
+    /// A derivation that runs a program of its own, which needs a sandbox.
+    #[error(
+        "the derivation {derivation} runs {builder}, and this cognix does not run foreign programs yet: only builders \
+         that begin with \"builtin:\""
+    )]
+    Foreign {
+        /// The derivation's name.
+        derivation: String,
+        /// What it runs.
+        builder: String,
+    },
     /// The lock cannot become derivations.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
@@ -132,15 +158,21 @@ impl PipelineError {
             | Self::Spec(_)
             | Self::Python(_)
             | Self::NotLocked(_)
+            | Self::VariantNotLocked(_)
             | Self::LockFile(_)
             | Self::Mirrors(_) => ErrorKind::Configuration,
-            Self::Cutoff(_) => ErrorKind::Input,
+            Self::Variant(VariantError::Name { .. } | VariantError::TorchSource { .. }) => {
+                ErrorKind::Configuration
+            }
+            Self::Variant(_) | Self::Cutoff(_) => ErrorKind::Input,
             Self::Exchange(error) => exchange_kind(error),
             Self::Why(WhyError::Unknown(_)) => ErrorKind::Input,
             Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),
             Self::Sdk(_) | Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
-            Self::Recipe(_) => ErrorKind::Configuration,
+            Self::Recipe(_) | Self::FlatFile { .. } | Self::Foreign { .. } => {
+                ErrorKind::Configuration
+            }
             Self::StorePath(_) | Self::Record { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
             Self::Image(_) | Self::Layer(_) => ErrorKind::Io,
@@ -160,27 +192,35 @@ impl PipelineError {
             Self::Source(SourceError::Read { .. }) => {
                 "make it readable, or name it in .dockerignore"
             }
-            Self::Resolve(ResolveError::Debian(DebianError::Untrusted { .. })) => {
-                "an archive with keys of its own names them in cognix.nix: inputs.NAME.keys = [ ./key.gpg ];"
-            }
-            Self::Resolve(ResolveError::Debian(DebianError::Fetch { .. })) => ELSEWHERE,
-            Self::Resolve(ResolveError::Python(PythonError::Unavailable {
-                with_torch: true,
-                ..
-            })) => TORCH_ELSEWHERE,
-            Self::Resolve(ResolveError::Python(PythonError::Unavailable { .. })) => ELSEWHERE,
-            Self::Resolve(ResolveError::Conflict(conflicts)) => {
-                return Some(format!(
-                    "say in cognix.nix which of them keeps it: {}\n  or leave one of them out of the requirements",
-                    conflicts.rule()
-                ));
-            }
+            Self::Resolve(error) => return resolve_hint(error),
             Self::Realise(error) => return realise_hint(error, self.kind()),
             Self::Interpreter { .. } => return Some(other_interpreter()),
             _ => return None,
         };
         Some(hint.to_owned())
     }
+}
+
+fn resolve_hint(error: &ResolveError) -> Option<String> {
+    let hint = match error {
+        ResolveError::Variant { source, .. } => return resolve_hint(source),
+        ResolveError::Debian(DebianError::Untrusted { .. }) => {
+            "an archive with keys of its own names them in cognix.nix: inputs.NAME.keys = [ ./key.gpg ];"
+        }
+        ResolveError::Debian(DebianError::Fetch { .. }) => ELSEWHERE,
+        ResolveError::Python(PythonError::Unavailable {
+            with_torch: true, ..
+        }) => TORCH_ELSEWHERE,
+        ResolveError::Python(PythonError::Unavailable { .. }) => ELSEWHERE,
+        ResolveError::Conflict(conflicts) => {
+            return Some(format!(
+                "say in cognix.nix which of them keeps it: {}\n  or leave one of them out of the requirements",
+                conflicts.rule()
+            ));
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 const TORCH_ELSEWHERE: &str = "a pinned torch comes from torch's own index, as with Cog: look at the network, name a mirror with \
@@ -266,6 +306,7 @@ fn exchange_kind(error: &ExchangeError) -> ErrorKind {
 
 fn resolve_kind(error: &ResolveError) -> ErrorKind {
     match error {
+        ResolveError::Variant { source, .. } => resolve_kind(source),
         ResolveError::Python(error) => match error.kind() {
             PythonErrorKind::Request => ErrorKind::Input,
             PythonErrorKind::Unavailable => ErrorKind::Unavailable,

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use cognix_store::CancellationToken;
 
-use super::{PipelineError, Project, is_standalone};
+use super::{PipelineError, Project, is_standalone, variants};
 use crate::builtins::wheel::{self, InstallTarget};
 use crate::config;
 use crate::lock::exchange::{ForeignLock, Import, Places, RequirementPlace};
@@ -14,7 +15,7 @@ use crate::lock::python::{Cutoff, WheelOrigin};
 use crate::lock::why::{self, Root, Why};
 use crate::lock::{
     self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
-    ResolveContext, Resolved, standalone,
+    Question, ResolveContext, Resolved, standalone,
 };
 use crate::mirrors::Mirrors;
 use crate::mirrors::package_indexes::{IndexInput, ModelIndexes, PYPI, PYTORCH};
@@ -55,6 +56,7 @@ impl Project {
                 prerelease: install.options.prerelease,
             },
             inputs: self.pins(),
+            overrides: self.overrides(),
             platforms: self.architectures().collect(),
             python: self.python().to_string(),
             recipes: LayerRecipes {
@@ -75,6 +77,18 @@ impl Project {
             ),
             waivers: self.settings.wheels.waivers.clone(),
         }
+    }
+
+    /// What the variant pins. Where the tables of frameworks have chosen the build of a pinned package, the pin is of that
+    /// build.
+    fn overrides(&self) -> Vec<String> {
+        let lines = &self.loaded.effective.install.requirements;
+        variants::overrides(&self.variant, |name| {
+            let about = |line: &&config::RequirementLine| {
+                line.name.as_deref() == Some(name) && line.text.contains("==")
+            };
+            lines.iter().find(about).map(|line| line.text.clone())
+        })
     }
 
     fn pins(&self) -> BTreeMap<String, InputPin> {
@@ -142,34 +156,48 @@ impl Project {
         }
     }
 
-    /// Chooses exact versions of everything.
+    /// Chooses exact versions of everything, for every variant of the model. `mirrors` says where each of them finds its
+    /// package sources.
     pub async fn resolve(
         &self,
-        mirrors: &Mirrors,
+        mirrors: impl Fn(&Self) -> Result<Mirrors, PipelineError>,
         options: LockOptions,
     ) -> Result<Resolved, PipelineError> {
         let cutoff = match &options.exclude_newer {
             Some(text) => text.parse::<Cutoff>().map_err(PipelineError::Cutoff)?,
             None => Cutoff::start_of_today(),
         };
-        let python = self.python();
-        let target = InstallTarget {
-            python: (python.major, python.minor),
-        };
+        let projects = self.every()?;
+        let sources = projects.iter().map(mirrors);
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let import = options.import.map(Arc::new);
+        let mut questions = Vec::new();
+        for (project, mirrors) in projects.iter().zip(&sources) {
+            let python = project.python();
+            let target = InstallTarget {
+                python: (python.major, python.minor),
+            };
+            questions.push(Question {
+                variant: project.variant().to_owned(),
+                request: project.request(),
+                mirrors,
+                platforms: project.platforms.clone(),
+                keys: project.trusted_keys()?,
+                import: import.clone().map(|lock| project.import(lock)),
+                commands: Box::new(move |entry_points: &str| {
+                    wheel::command_digests(entry_points, &target)
+                }),
+            });
+        }
         let context = ResolveContext {
-            commands: &|entry_points| wheel::command_digests(entry_points, &target),
-            mirrors,
-            platforms: self.platforms.clone(),
             cutoff,
             cutoff_is_asked: options.exclude_newer.is_some(),
-            keys: self.trusted_keys()?,
             arranged: options.arranged,
             previous: options.previous,
             update: options.update,
-            import: options.import.map(|lock| self.import(lock)),
             cancel: options.cancel,
         };
-        Ok(lock::resolve(&self.request(), context).await?)
+        Ok(lock::resolve(&questions, context).await?)
     }
 
     /// The wheels of a lock as a `pylock.toml` in a folder, with the addresses at which this machine finds them.
@@ -184,7 +212,7 @@ impl Project {
             project: self.root(),
             folder,
         };
-        Ok(lock::exchange::export(lock, &places).await?)
+        Ok(lock::exchange::export(self.part(lock)?, &places).await?)
     }
 
     /// Why a package of a lock is there; `mirrors` are asked for what else its release has.
@@ -197,16 +225,18 @@ impl Project {
     ) -> Result<Why, PipelineError> {
         let mut platforms = self.platforms.iter();
         let platform = platforms.find(|platform| platform.architecture == architecture);
+        let part = self.part(lock)?;
         let question = why::Question {
-            lock,
+            lock: part,
+            exclude_newer: &lock.exclude_newer,
             platform: *platform.ok_or(PipelineError::NotLocked(architecture))?,
             roots: &self.roots(),
         };
-        let found = lock.find_package(name).ok();
+        let found = part.find_package(name).ok();
         let wheel = found
             .filter(|(kind, _)| *kind == PackageKind::Wheel)
             .and_then(|(_, name)| {
-                let packages = &lock.platforms.get(&architecture)?.python.packages;
+                let packages = &part.platforms.get(&architecture)?.python.packages;
                 packages.iter().find(|wheel| wheel.name == name)
             });
         let files = match wheel.map(|wheel| (&wheel.origin, &wheel.name)) {
@@ -227,8 +257,7 @@ impl Project {
         let (wheel, deb) = (PackageKind::Wheel, PackageKind::Deb);
         let request = self.request();
         let lines = self.loaded.effective.install.requirements.iter();
-        let lines =
-            lines.map(|line| root(wheel, &line.text, format!("{}:{}", line.file, line.line)));
+        let lines = lines.map(|line| root(wheel, &line.text, self.place(line.line, &line.file)));
         let sdk = root(
             wheel,
             &request.sdk,
@@ -236,7 +265,7 @@ impl Project {
         );
         let packages = self.loaded.effective.system_packages.iter();
         let packages = packages.map(|package| {
-            let place = format!("{file}:{}", package.position.line);
+            let place = self.place(package.position.line, file);
             root(deb, &package.value, place)
         });
         let base = request.base.iter();
@@ -244,7 +273,7 @@ impl Project {
         let build = self.loaded.model.build.as_ref();
         let line = build.map(|build| build.python_version.position.line);
         let python = match line {
-            Some(line) => format!("{file}:{line}"),
+            Some(line) => self.place(line, file),
             None => "the image's Python".to_owned(),
         };
         let interpreter = root(deb, &format!("python{}", self.python()), python);
@@ -252,11 +281,19 @@ impl Project {
         lines.chain(packages).chain(base).chain(fixed).collect()
     }
 
+    /// Where something stands that asks for a package; what the variant changes has no line.
+    fn place(&self, line: u32, file: &str) -> String {
+        match line {
+            0 => format!("images.{} of {}", self.variant(), spec::FILE_NAME),
+            line => format!("{file}:{line}"),
+        }
+    }
+
     /// A lock of another tool, with the places of the model's own requirements.
-    fn import(&self, lock: ForeignLock) -> Import {
+    fn import(&self, lock: Arc<ForeignLock>) -> Import {
         let place = |line: &config::RequirementLine| RequirementPlace {
             text: line.text.clone(),
-            place: format!("{}:{}", line.file, line.line),
+            place: self.place(line.line, &line.file),
         };
         let requirements = self.loaded.effective.install.requirements.iter().map(place);
         Import {

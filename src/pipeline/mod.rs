@@ -7,6 +7,7 @@
 //!
 //! It translates between the rooms, so that early ones never import later ones, and does nothing else.
 
+mod additions;
 mod error;
 mod locking;
 #[cfg(all(test, feature = "network-tests"))]
@@ -14,9 +15,13 @@ mod real_packages;
 mod record;
 mod run;
 mod sdk;
+mod variants;
+#[cfg(test)]
+mod variants_tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cognix_derivations::{ContentAddress, StorePath, StorePathName, content_addressed_path};
 use cognix_store::Store;
@@ -25,29 +30,56 @@ use crate::builtins::source::SourceTree;
 use crate::config::{self, Effective, LoadOptions, Loaded};
 use crate::layers::Timestamp;
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
-use crate::lock::{Lock, standalone};
+use crate::lock::{Lock, VariantLock, standalone};
 use crate::mirrors::standalone::STANDALONE;
 use crate::mirrors::{Mirrors, ProjectSources};
-use crate::recipes::{self, Ingredients, Instantiated, cog_runtime, labels};
-use crate::spec::{self, Settings};
+use crate::recipes::{self, Ingredients, cog_runtime, labels};
+use crate::spec::{self, Derivations, Settings, Variant};
 use sdk::Sdk;
 
+pub use additions::ImageDerivations;
 pub use error::PipelineError;
 pub use locking::LockOptions;
 pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, plan};
 pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};
+pub use variants::{NoOutputs, Outputs, VariantError};
 
 /// The name of the source tree in the store.
 const SOURCE_NAME: &str = "source";
+
+/// How a model is read.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// How its configuration is found.
+    pub config: LoadOptions,
+    /// What to build for; what the spec says when empty.
+    pub platforms: Vec<Architecture>,
+    /// The SDK and the runtime that the machine's variables name in place of those that the model names.
+    pub sdk: SdkWheels,
+    /// Which of its images is meant; the default one, or the only one, when absent.
+    pub variant: Option<String>,
+}
 
 /// Reads a model's configuration, and nothing else.
 pub fn load(dir: &Path, options: &LoadOptions) -> Result<Loaded, PipelineError> {
     Ok(config::load(dir, options)?)
 }
 
-/// A model that can be built.
+/// Reads a model's configuration as one of its variants changes it.
+pub fn load_variant(
+    dir: &Path,
+    options: &LoadOptions,
+    variant: &str,
+) -> Result<Loaded, PipelineError> {
+    let root = config::root(dir, options)?;
+    let variants = variants::of(&*variants::outputs(&root)?)?;
+    let adjustments = variants::adjustments(variants::choose(&variants, Some(variant))?);
+    Ok(config::load_with(dir, options, &adjustments)?)
+}
+
+/// One of the images of a model that can be built.
 #[derive(Debug)]
 pub struct Project {
     loaded: Loaded,
@@ -55,55 +87,107 @@ pub struct Project {
     /// Never empty, sorted by architecture.
     platforms: Vec<Platform>,
     sdk: Sdk,
+    variant: Variant,
+    origin: Arc<Origin>,
+}
+
+/// What all images of a model share.
+#[derive(Debug)]
+struct Origin {
+    dir: PathBuf,
+    options: OpenOptions,
+    settings: Settings,
+    outputs: Arc<dyn Outputs>,
+    /// Never empty.
+    variants: Vec<Variant>,
 }
 
 impl Project {
     /// Reads a model; refuses what no image can be built of.
-    ///
-    /// The platforms are those of the spec unless some are given.
-    pub fn open(
+    pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, PipelineError> {
+        let root = config::root(dir, &options.config)?;
+        Self::open_with(dir, options, variants::outputs(&root)?)
+    }
+
+    /// Reads a model whose spec has these outputs.
+    pub fn open_with(
         dir: &Path,
-        options: &LoadOptions,
-        platforms: &[Architecture],
+        options: OpenOptions,
+        outputs: Arc<dyn Outputs>,
     ) -> Result<Self, PipelineError> {
-        let mut loaded = load(dir, options)?;
+        let root = config::root(dir, &options.config)?;
+        let origin = Origin {
+            dir: dir.to_owned(),
+            settings: spec::load(&root)?,
+            variants: variants::of(&*outputs)?,
+            outputs,
+            options,
+        };
+        let variant = variants::choose(&origin.variants, origin.options.variant.as_deref())?;
+        let variant = variant.clone();
+        Self::of_origin(Arc::new(origin), variant)
+    }
+
+    fn of_origin(origin: Arc<Origin>, variant: Variant) -> Result<Self, PipelineError> {
+        let options = &origin.options;
+        let adjustments = variants::adjustments(&variant);
+        let mut loaded = config::load_with(&origin.dir, &options.config, &adjustments)?;
         // A command can be run in an image that has nothing to run by itself; see `require_runner`.
         let mut unsupported = std::mem::take(&mut loaded.unsupported);
         unsupported.retain(|finding| !matches!(finding.reason, config::Reason::NothingToRun));
         if !unsupported.is_empty() {
             return Err(refused(unsupported));
         }
-        let settings = spec::load(&loaded.root)?;
-        let wanted = if platforms.is_empty() {
+        let settings = variants::settings(&origin.settings, &variant);
+        let wanted = if options.platforms.is_empty() {
             &settings.platforms
         } else {
-            platforms
+            &options.platforms
         };
         let platforms = platforms_of(&loaded.effective, &settings, wanted)?;
-        let sdk = Sdk::choose(
-            &SdkWheels::default(),
-            loaded.effective.sdk.as_ref(),
-            &loaded.root,
-            "",
-        )?;
+        // A folder with wheels for several machines has one that fits only where there is one platform.
+        let machine = match platforms.as_slice() {
+            [platform] => platform.architecture.machine(),
+            _ => "",
+        };
+        let version = loaded.effective.sdk.as_ref();
+        let sdk = Sdk::choose(&options.sdk, version, &loaded.root, machine)?;
         Ok(Self {
             sdk,
             loaded,
             settings,
             platforms,
+            variant,
+            origin,
         })
     }
 
-    /// Takes the SDK and the runtime that the machine's variables name in place of those that the model names.
-    pub fn with_sdk(mut self, wheels: &SdkWheels) -> Result<Self, PipelineError> {
-        // A folder with wheels for several machines has one that fits only where there is one platform.
-        let machine = match self.platforms.as_slice() {
-            [platform] => platform.architecture.machine(),
-            _ => "",
-        };
-        let version = self.loaded.effective.sdk.as_ref();
-        self.sdk = Sdk::choose(wheels, version, &self.loaded.root, machine)?;
-        Ok(self)
+    /// The variant that this image is.
+    pub fn variant(&self) -> &str {
+        &self.variant.name
+    }
+
+    /// The names of all variants of the model.
+    pub fn variants(&self) -> impl Iterator<Item = &str> {
+        let variants = self.origin.variants.iter();
+        variants.map(|variant| variant.name.as_str())
+    }
+
+    /// Every image of the model, in the order in which they are locked.
+    pub fn every(&self) -> Result<Vec<Self>, PipelineError> {
+        let names = variants::locking_order(&self.origin.variants);
+        names.into_iter().map(|name| self.other(name)).collect()
+    }
+
+    /// Another image of the same model.
+    pub fn other(&self, variant: &str) -> Result<Self, PipelineError> {
+        let variant = variants::choose(&self.origin.variants, Some(variant))?;
+        Self::of_origin(Arc::clone(&self.origin), variant.clone())
+    }
+
+    /// Refuses a variant of which no image can be built yet, before anything is fetched for it.
+    pub fn require_buildable(&self) -> Result<(), PipelineError> {
+        Ok(variants::check_buildable(&self.variant)?)
     }
 
     /// Refuses a model that has nothing to run, or whose code is not there: its image would start and fail.
@@ -171,6 +255,12 @@ impl Project {
         self.platforms[0].python
     }
 
+    /// The part of a lock that is for this image.
+    pub fn part<'l>(&self, lock: &'l Lock) -> Result<&'l VariantLock, PipelineError> {
+        lock.variant(self.variant())
+            .ok_or_else(|| PipelineError::VariantNotLocked(self.variant().to_owned()))
+    }
+
     /// The lock beside the model, if there is one.
     pub fn read_lock(&self) -> Result<Option<Lock>, PipelineError> {
         Ok(Lock::read(self.root())?)
@@ -219,8 +309,10 @@ impl Project {
         architecture: Architecture,
         source: &StorePath,
         options: &ImageOptions,
-    ) -> Result<Instantiated, PipelineError> {
-        let lock = lock
+    ) -> Result<ImageDerivations, PipelineError> {
+        self.require_buildable()?;
+        let lock = self
+            .part(lock)?
             .platform(architecture)
             .ok_or(PipelineError::NotLocked(architecture))?;
         let settings = cog_runtime::ModelSettings {
@@ -256,11 +348,22 @@ impl Project {
             .timestamp
             .filter(|timestamp| !timestamp.is_default());
         runtime.created = asked.map(Timestamp::seconds);
-        Ok(recipes::instantiate(Ingredients {
+        let derivations = match self.variant.has_derivations {
+            true => self.origin.outputs.derivations(self.variant(), lock)?,
+            false => Derivations::default(),
+        };
+        let instantiated = recipes::instantiate(Ingredients {
             lock,
             source,
             runtime: &runtime,
-        })?)
+            additions: &additions::additions(&derivations),
+        })?;
+        Ok(ImageDerivations {
+            instantiated,
+            project: self.root().to_owned(),
+            texts: derivations.texts,
+            sources: derivations.sources,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::{PipelineError, Project};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
 use crate::lock::Architecture;
 use crate::recipes::{Held, Instantiated};
+use crate::spec::DEFAULT_VARIANT;
 
 /// A finished image in the store.
 #[derive(Debug, Clone)]
@@ -82,17 +83,26 @@ impl Project {
                 path: instantiated.image.to_string(),
                 reason: "it was not realised".to_owned(),
             })?;
-        store.add_root(&root_name(self.image_name(), architecture), out_path)?;
+        let name = root_name(self.image_name(), self.variant(), architecture);
+        store.add_root(&name, out_path)?;
         ImageRecord::read(store, out_path)
     }
 }
 
-/// The image's name as one path component; a mark that no image's name has tells platforms apart.
-fn root_name(image: &str, architecture: Architecture) -> String {
-    let platform = match architecture {
-        Architecture::Amd64 => String::new(),
-        other => format!("+{}", other.debian()),
+/// The image's name as one path component; a mark that no image's name has tells variants and platforms apart.
+fn root_name(image: &str, variant: &str, architecture: Architecture) -> String {
+    let platform = format!("+{}", architecture.debian());
+    // Of a variant that is called as a platform is, the platform is always said.
+    let is_platform = Architecture::ALL
+        .iter()
+        .any(|known| known.debian() == variant);
+    let mut place = match variant {
+        DEFAULT_VARIANT => String::new(),
+        variant => format!("+{variant}"),
     };
+    if architecture != Architecture::Amd64 || is_platform {
+        place.push_str(&platform);
+    }
     let name: String = image
         .chars()
         .map(|letter| {
@@ -103,7 +113,7 @@ fn root_name(image: &str, architecture: Architecture) -> String {
             }
         })
         .collect();
-    name + &platform
+    name + &place
 }
 
 /// What a build would do.

@@ -6,7 +6,8 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cognix_derivations::{DerivationGraph, StorePath};
-use cognix_store::realise::StepError;
+use cognix_store::realise::plan::Action;
+use cognix_store::realise::{self, StepError};
 use cognix_store::{
     CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised, Realiser, Store,
 };
@@ -59,6 +60,7 @@ impl Realisation {
                 ..FetchOptions::default()
             },
         };
+        check_builders(&realiser.store, graph, targets)?;
         let realised = realiser.realise(graph, targets).await?;
         if realised.stats.built > 0 {
             // The derivations too, so that a real Nix can show and copy what an output came from.
@@ -66,6 +68,27 @@ impl Realisation {
         }
         Ok(realised)
     }
+}
+
+/// Refuses derivations that run programs of their own, before anything is fetched for them. What is there already, or
+/// was built elsewhere, may have been made by anything.
+fn check_builders(
+    store: &Store,
+    graph: &DerivationGraph,
+    targets: &[(StorePath, String)],
+) -> Result<(), PipelineError> {
+    let planned = realise::plan(graph, targets, store)?;
+    for step in planned.steps {
+        if let Action::Build { builder } = step.action
+            && !builder.starts_with("builtin:")
+        {
+            return Err(PipelineError::Foreign {
+                derivation: step.name,
+                builder,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Says what cannot be had when it is the interpreter, since there are ways around that.

@@ -11,12 +11,14 @@
 //! wheel ─fetch─▶ layer (described from the wheel file) ───────────┼─▶ image
 //!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
 //!             virtual environment ─▶ layer ───────────────────────┤
+//! derivations of the spec ─▶ layer (each, or in place of a wheel)─┤
 //!             source (a store path) ─▶ layer ─────────────────────┘
 //! ```
 //!
 //! The tree of an installed wheel ([`wheel_tree`]) is a derivation too, for those who need files rather than layers; an
 //! image depends on it only where small wheels share a layer, because there are more wheels than layers.
 
+mod additions;
 pub mod cog_runtime;
 mod fetch;
 mod image;
@@ -32,7 +34,7 @@ mod wheel_groups;
 use std::collections::BTreeMap;
 
 use cognix_derivations::{
-    Derivation, DerivationBuilder, DerivationError, DerivationGraph, GraphError, StorePath,
+    Derivation, DerivationBuilder, DerivationError, DerivationGraph, GraphError, Output, StorePath,
     downstream_placeholder,
 };
 use serde::Serialize;
@@ -40,6 +42,7 @@ use serde::Serialize;
 use crate::lock::platform::{Platform, PythonVersion};
 use crate::lock::{LockedDeb, LockedPlatform, LockedWheel};
 
+pub use additions::{Additions, Extra};
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
 pub use python_packages::wheel_tree;
@@ -77,6 +80,24 @@ pub enum RecipeError {
         /// How many there may be.
         budget: u32,
     },
+    /// Two layers of one name could not be told apart in plans and messages.
+    #[error(
+        "the extra package {name} has the name of another layer of the image; give it another `name`"
+    )]
+    LayerName {
+        /// The name.
+        name: String,
+    },
+    /// An output cannot lie there.
+    #[error(
+        "the destination of the extra package {name} must be an absolute path such as /opt/x, found {destination:?}"
+    )]
+    Destination {
+        /// The name of its layer.
+        name: String,
+        /// The path.
+        destination: String,
+    },
 }
 
 /// What an image is made from.
@@ -88,6 +109,8 @@ pub struct Ingredients<'a> {
     pub source: &'a StorePath,
     /// What the image runs with.
     pub runtime: &'a Runtime,
+    /// What the spec adds.
+    pub additions: &'a Additions,
 }
 
 /// The derivations of one image.
@@ -110,7 +133,7 @@ pub struct Instantiated {
 pub struct LayerDerivation {
     /// The layer's name, unique in the image.
     pub name: String,
-    /// What kind of content it holds: `debian`, `system`, `python`, `wheel` or `source`.
+    /// What kind of content it holds: `debian`, `system`, `python`, `wheel`, `extra` or `source`.
     pub group: &'static str,
     /// The derivation.
     pub derivation: StorePath,
@@ -162,8 +185,9 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     let python = python_of(lock)?;
     let mut builder = Instantiation {
         timestamp: ingredients.runtime.created,
-        ..Instantiation::default()
+        ..Instantiation::from(ingredients.additions.graph.clone())
     };
+    let replaced = &ingredients.additions.replaced;
     // Below the packages: it moves only with a new lock, and what it says of directories that it shares gives way to
     // what Debian says of them.
     let interpreter = interpreter::layer(&mut builder, lock, python)?;
@@ -172,11 +196,25 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     python_packages::environment_layer(&mut builder, lock, python)?;
     let grouped = wheel_groups::group(&lock.python.packages);
     for wheel in grouped.single {
-        python_packages::wheel_layer(&mut builder, lock, wheel, python)?;
+        match replaced.get(&wheel.name) {
+            Some(_) => {
+                let wheels = [wheel];
+                python_packages::group_layer(
+                    &mut builder,
+                    lock,
+                    &wheel.name,
+                    &wheels,
+                    python,
+                    replaced,
+                )?;
+            }
+            None => python_packages::wheel_layer(&mut builder, lock, wheel, python)?,
+        }
     }
     for (name, wheels) in grouped.groups {
-        python_packages::group_layer(&mut builder, lock, name, &wheels, python)?;
+        python_packages::group_layer(&mut builder, lock, name, &wheels, python, replaced)?;
     }
+    additions::layers(&mut builder, lock, ingredients.additions)?;
     source::layer(&mut builder, lock, ingredients.source)?;
     let layers = builder.layers.len();
     if u32::try_from(layers).is_ok_and(|layers| layers > lock.request.budget) {
@@ -263,12 +301,13 @@ impl Instantiation {
 
     /// The text by which a derivation refers to another's output: the path when it is known, else its placeholder.
     fn reference(&self, derivation: &StorePath, output: &str) -> String {
-        let fixed = self
-            .graph
-            .get(derivation)
-            .and_then(|known| known.fixed_output())
-            .map(|(_, path)| path.to_string());
-        fixed.unwrap_or_else(|| downstream_placeholder(derivation, output))
+        let known = self.graph.get(derivation);
+        let output_of = known.and_then(|known| known.outputs().get(output));
+        let path = output_of.and_then(Output::path);
+        path.map_or_else(
+            || downstream_placeholder(derivation, output),
+            StorePath::to_string,
+        )
     }
 }
 

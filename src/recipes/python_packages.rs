@@ -1,5 +1,7 @@
 //! The virtual environment and its wheels: a layer each, and shared ones for small wheels when there are too many.
 
+use std::collections::BTreeMap;
+
 use cognix_derivations::{Derivation, DerivationBuilder, StorePath};
 
 use super::system_packages::{Tree, TreeLayer, tree_layer};
@@ -62,19 +64,31 @@ pub(super) fn wheel_layer(
     Ok(())
 }
 
-/// Adds a layer that several small wheels share, made of their trees.
+/// Adds a layer that several small wheels share, made of their trees, or one whose wheel is replaced.
 pub(super) fn group_layer(
     builder: &mut Instantiation,
     lock: LockedPlatform<'_>,
     name: &str,
     wheels: &[&LockedWheel],
     python: PythonVersion,
+    replaced: &BTreeMap<String, StorePath>,
 ) -> Result<(), RecipeError> {
     let mut derivations = Vec::new();
     let mut fetches = Vec::new();
+    let mut holds = Vec::new();
     for wheel in wheels {
-        derivations.push(wheel_tree(builder, wheel, python)?);
-        fetches.push(fetch_wheel(builder, wheel)?);
+        let mut held = Held::from(*wheel);
+        match replaced.get(&wheel.name) {
+            Some(replacement) => {
+                derivations.push(replacement.clone());
+                held.size = 0;
+            }
+            None => {
+                derivations.push(wheel_tree(builder, wheel, python)?);
+                fetches.push(fetch_wheel(builder, wheel)?);
+            }
+        }
+        holds.push(held);
     }
     let trees = wheels
         .iter()
@@ -89,7 +103,7 @@ pub(super) fn group_layer(
         prefix: "",
         trees: trees.collect(),
         fetches,
-        holds: wheels.iter().map(|wheel| Held::from(*wheel)).collect(),
+        holds,
     };
     layer.add(builder, lock)
 }

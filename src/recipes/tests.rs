@@ -1,15 +1,15 @@
-use cognix_derivations::StorePath;
+use cognix_derivations::{ContentAddress, StorePath};
 
 use super::*;
 use crate::lock::python::WheelOrigin;
 use crate::lock::tests::amd64;
-use crate::lock::{Architecture, Lock, LockedArchive, LockedInterpreter};
+use crate::lock::{Architecture, LockedArchive, LockedInterpreter, VariantLock};
 
 fn source() -> StorePath {
     StorePath::from_base_name("0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c-source").expect("a sound name")
 }
 
-fn example(lock: &Lock) -> Instantiated {
+fn extended(lock: &VariantLock, additions: &Additions) -> Result<Instantiated, RecipeError> {
     let lock = lock
         .platform(Architecture::Amd64)
         .expect("the example has it");
@@ -23,8 +23,12 @@ fn example(lock: &Lock) -> Instantiated {
         lock,
         source: &source(),
         runtime: &runtime,
+        additions,
     })
-    .expect("a sound lock")
+}
+
+fn example(lock: &VariantLock) -> Instantiated {
+    extended(lock, &Additions::default()).expect("a sound lock")
 }
 
 /// The path pins every recipe: one that changes gives another image to everybody, and needs a builtin of a new number
@@ -39,7 +43,7 @@ fn the_same_lock_gives_the_same_derivations_for_ever() {
 }
 
 /// The example on a Python that Debian does not ship.
-fn standalone() -> Lock {
+fn standalone() -> VariantLock {
     let mut lock = crate::lock::tests::example();
     lock.request.python = "3.12".to_owned();
     let platform = amd64(&mut lock);
@@ -174,7 +178,7 @@ fn wheels_share_the_layers_that_the_lock_names() {
 #[test]
 fn rec_3_a_waiver_is_an_attribute_of_its_wheel() {
     let mut lock = crate::lock::tests::example();
-    let record = |lock: &Lock, layer: &str| environment(&example(lock), layer, "record");
+    let record = |lock: &VariantLock, layer: &str| environment(&example(lock), layer, "record");
     assert_eq!(record(&lock, "alpha"), None);
     amd64(&mut lock).python.packages[0].waived = true;
     assert_eq!(record(&lock, "alpha").as_deref(), Some("waived"));
@@ -215,6 +219,7 @@ fn the_budget_is_kept_or_nothing_is_built() {
         lock,
         source: &source(),
         runtime: &cog_runtime::runtime(&Default::default(), Default::default()),
+        additions: &Additions::default(),
     });
     assert_eq!(
         error.expect_err("seven layers").to_string(),
@@ -353,4 +358,98 @@ fn libraries_are_where_the_architecture_has_them() {
             .1
             .starts_with("/usr/lib/aarch64-linux-gnu:")
     );
+}
+
+/// A graph with one file that is fetched.
+fn additions() -> Additions {
+    let mut additions = Additions::default();
+    let address = ContentAddress::Flat(cognix_derivations::Sha256::of(b"weights").into());
+    let fetch = Derivation::builder("model.bin")
+        .fixed_output(address)
+        .system("builtin")
+        .builder("builtin:fetchurl")
+        .build();
+    let fetch = additions.graph.insert(fetch.expect("a derivation"));
+    additions.extra.push(Extra {
+        name: "weights".to_owned(),
+        derivation: fetch.expect("no inputs"),
+        output: "out".to_owned(),
+        destination: "/opt/models".to_owned(),
+    });
+    additions
+}
+
+#[test]
+fn extra_packages_have_layers_of_their_own_below_the_source() {
+    let lock = crate::lock::tests::example();
+    let additions = additions();
+    let instantiated = extended(&lock, &additions).expect("a sound lock");
+    let names: Vec<(&str, &str)> = instantiated
+        .layers
+        .iter()
+        .map(|layer| (layer.name.as_str(), layer.group))
+        .collect();
+    assert_eq!(names[6..], [("weights", "extra"), ("source", "source")]);
+    assert_eq!(
+        environment(&instantiated, "weights", "prefix").as_deref(),
+        Some("opt/models")
+    );
+    let trees = environment(&instantiated, "weights", "trees").expect("a layer of trees");
+    assert!(trees.contains("-model.bin\""), "the path is known: {trees}");
+    // The others stay what they are.
+    let without = example(&lock);
+    assert_eq!(instantiated.layers[..6], without.layers[..6]);
+}
+
+#[test]
+fn extra_packages_that_cannot_be_placed_are_named() {
+    let lock = crate::lock::tests::example();
+    let refused = |change: &dyn Fn(&mut Extra)| {
+        let mut additions = additions();
+        change(&mut additions.extra[0]);
+        let error = extended(&lock, &additions).expect_err("refused");
+        error.to_string()
+    };
+    for wrong in ["opt", "", "/opt/../etc", "/opt//x"] {
+        let message = refused(&|extra| extra.destination = wrong.to_owned());
+        assert_eq!(
+            message,
+            format!(
+                "the destination of the extra package weights must be an absolute path such as /opt/x, found {wrong:?}"
+            )
+        );
+    }
+    for taken in ["alpha", "source", "base"] {
+        let message = refused(&|extra| extra.name = taken.to_owned());
+        assert!(message.contains("the name of another layer"), "{message}");
+    }
+    let mut root = additions();
+    root.extra[0].destination = "/".to_owned();
+    assert!(extended(&lock, &root).is_ok());
+}
+
+#[test]
+fn a_replaced_package_is_a_layer_of_its_tree() {
+    let mut lock = crate::lock::tests::example();
+    let mut additions = additions();
+    let tree = additions.extra.remove(0).derivation;
+    additions.replaced.insert("beta".to_owned(), tree);
+    let replaced = extended(&lock, &additions).expect("a sound lock");
+    let without = example(&lock);
+    assert_eq!(replaced.layers[5].name, "beta");
+    assert_eq!(replaced.layers[5].fetches, []);
+    let trees = environment(&replaced, "beta", "trees").expect("a layer of trees");
+    assert!(trees.contains("-model.bin\""), "{trees}");
+    assert!(
+        trees.contains("shared.py"),
+        "what it leaves to others: {trees}"
+    );
+    assert_eq!(replaced.layers[..5], without.layers[..5]);
+    // Also where it shares its layer.
+    for wheel in &mut amd64(&mut lock).python.packages {
+        wheel.layer = Some("wheels-7".to_owned());
+    }
+    let replaced = extended(&lock, &additions).expect("a sound lock");
+    let trees = environment(&replaced, "wheels-7", "trees").expect("a layer of trees");
+    assert!(trees.contains("-model.bin\""), "{trees}");
 }

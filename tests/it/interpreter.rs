@@ -116,7 +116,7 @@ fn a_model_on_a_python_that_debian_does_not_ship() {
             .arg(&project),
     );
     let lock: Value = serde_json::from_str(&lock_text(&project)).expect("JSON");
-    let platform = &lock["platforms"]["linux/amd64"];
+    let platform = &lock["variants"]["default"]["platforms"]["linux/amd64"];
     assert_eq!(
         platform["interpreter"],
         serde_json::json!({ "standalone": {
@@ -202,7 +202,8 @@ fn an_archive_out_of_reach_is_named_with_the_ways_out() {
     let project = project(&world, "model", "3.14", &url(&world));
     succeed(world.cognix("store").arg("lock").arg(&project));
     let lock: Value = serde_json::from_str(&lock_text(&project)).expect("JSON");
-    let archive = &lock["platforms"]["linux/amd64"]["interpreter"]["standalone"];
+    let archive =
+        &lock["variants"]["default"]["platforms"]["linux/amd64"]["interpreter"]["standalone"];
     assert_eq!(archive["size"], Value::Null, "{archive}");
     let named = archive["url"].as_str().expect("a URL");
     assert!(named.contains("/cpython-3.14."), "{named}");

@@ -243,14 +243,16 @@ fn rec_5_two_wheels_with_one_path_are_settled_by_a_rule() {
     world.build("store", &project);
     let lock = std::fs::read(project.join("cognix.lock")).expect("a lock");
     let lock: Value = serde_json::from_slice(&lock).expect("JSON");
-    let wheels = lock["platforms"]["linux/amd64"]["python"].as_array();
+    let wheels = &lock["variants"]["default"]["platforms"]["linux/amd64"]["python"];
     let omitted: Vec<(&Value, &Value)> = wheels
+        .as_array()
         .expect("wheels")
         .iter()
         .filter(|wheel| wheel.get("omit").is_some())
-        .map(|wheel| (&wheel["name"], &wheel["omit"]))
+        .map(|wheel| (&wheel["file"], &wheel["omit"]))
         .collect();
-    assert_eq!(omitted, [(&"one".into(), &serde_json::json!([path]))]);
+    let file = "one-1.0-py3-none-any.whl".into();
+    assert_eq!(omitted, [(&file, &serde_json::json!([path]))]);
 
     let misspelt = world.project("misspelt", "one\n");
     set(&misspelt, &rule);

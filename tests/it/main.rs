@@ -24,6 +24,7 @@ mod nar;
 mod platforms;
 #[cfg(feature = "network-tests")]
 mod unlayered;
+mod variants;
 #[cfg(feature = "network-tests")]
 mod vision;
 mod world;

@@ -8,10 +8,9 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use cognix::config::LoadOptions;
 use cognix::layers::{MODES_FILE, ModesRecord};
 use cognix::lock::Architecture;
-use cognix::pipeline::{ImageOptions, Project, Realisation};
+use cognix::pipeline::{ImageOptions, OpenOptions, Project, Realisation};
 use cognix::recipes::{self, Instantiation};
 use cognix_derivations::{Sha256, StorePath};
 use cognix_store::{CancellationToken, Store};
@@ -147,7 +146,7 @@ impl Union {
 /// All trees that the example is made of: packages, configuration, environment, wheels and source.
 fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
     let store = Store::open(&hello.folder.join("store")).expect("the store");
-    let project = Project::open(&hello.project, &LoadOptions::default(), &[]).expect("the example");
+    let project = Project::open(&hello.project, OpenOptions::default()).expect("the example");
     let lock = project.read_lock().expect("readable").expect("a lock");
     let source = project.scan_source().expect("readable");
     let image = project
@@ -159,8 +158,9 @@ fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
         )
         .expect("a sound lock");
 
-    let mut trees = Instantiation::from(image.graph);
-    let locked = lock.platform(Architecture::Amd64).expect("a platform");
+    let mut trees = Instantiation::from(image.graph.clone());
+    let part = project.part(&lock).expect("one variant");
+    let locked = part.platform(Architecture::Amd64).expect("a platform");
     let python = recipes::python_of(locked).expect("a known Python");
     let wheels = locked.python.packages.iter();
     let wheels: BTreeSet<StorePath> = wheels

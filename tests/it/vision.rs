@@ -17,10 +17,9 @@ use crate::world::{COGNIX, succeed};
 fn the_larger_example_keeps_every_promise() {
     let vision = Example::build("vision");
     let lock = vision.lock();
-    let platform = &lock["platforms"]["linux/amd64"];
-    let wheels = platform["python"].as_array().expect("wheels");
+    let wheels = lock["python"].as_array().expect("wheels");
     assert!(wheels.len() >= 60, "{} wheels", wheels.len());
-    the_same_bytes_again(&vision, platform);
+    the_same_bytes_again(&vision, &lock);
     #[cfg(feature = "container-tests")]
     container::look(&vision);
     vision.remove();
@@ -28,9 +27,9 @@ fn the_larger_example_keeps_every_promise() {
 
 /// The promise: another store, home, zone, language, umask, folder and number of jobs. What the first build has fetched
 /// is fetched again, from loopback.
-fn the_same_bytes_again(vision: &Example, platform: &Value) {
+fn the_same_bytes_again(vision: &Example, lock: &Value) {
     let server = Server::start();
-    serve(vision, platform, &server);
+    serve(vision, lock, &server);
     let project = vision.folder.join("another/place");
     crate::build::copy_in_reverse(&vision.project, &project);
     let layout = vision.folder.join("layout-2");
@@ -62,7 +61,7 @@ fn the_same_bytes_again(vision: &Example, platform: &Value) {
 }
 
 /// Gives everything that the first build has fetched to a server.
-fn serve(vision: &Example, platform: &Value, server: &Server) {
+fn serve(vision: &Example, lock: &Value, server: &Server) {
     let fetched = |entry: &Value| {
         let url = entry["url"].as_str().expect("an address");
         let (input, path) = url
@@ -87,7 +86,7 @@ fn serve(vision: &Example, platform: &Value, server: &Server) {
             bytes.expect("the build has fetched it"),
         )
     };
-    for deb in platform["debian"]["packages"].as_array().expect("packages") {
+    for deb in lock["debian"].as_array().expect("packages") {
         let (input, path, _, bytes) = fetched(deb);
         server.put(
             &format!("{input}/{path}"),
@@ -95,7 +94,7 @@ fn serve(vision: &Example, platform: &Value, server: &Server) {
             bytes,
         );
     }
-    for wheel in platform["python"].as_array().expect("wheels") {
+    for wheel in lock["python"].as_array().expect("wheels") {
         let (_, _, file, bytes) = fetched(wheel);
         let name = wheel["name"].as_str().expect("a name");
         let link = format!(

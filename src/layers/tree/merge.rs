@@ -117,8 +117,14 @@ impl Owned<'_> {
     }
 }
 
-/// Adds a directory of the layer's own, unless there is one.
+/// Adds a directory of the layer's own, unless there is one, or the only file of a tree is exactly there.
 pub(super) fn add_prefix(merged: &mut Tree<'_>, prefix: &ImagePath) -> Result<(), LayerError> {
+    if merged
+        .get(prefix)
+        .is_some_and(|entry| entry.leaf().is_some())
+    {
+        return Ok(());
+    }
     let nobody = Merged {
         found: None,
         recorded: None,

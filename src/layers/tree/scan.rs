@@ -36,6 +36,9 @@ pub(super) enum FoundKind {
 }
 
 /// Everything below a tree's root, sorted by path.
+///
+/// A tree may be a single file or link: it then lies in the directory of the prefix under the name that it has in the
+/// store, or exactly at the prefix where that ends in this name.
 pub(super) fn scan(
     tree: &TreeInput,
     prefix: Option<&ImagePath>,
@@ -48,6 +51,13 @@ pub(super) fn scan(
         modes,
         prefix,
     };
+    let root = &tree.root;
+    let metadata = root
+        .symlink_metadata()
+        .map_err(|source| not_read(root, source))?;
+    if !metadata.is_dir() {
+        return Ok(vec![scan.single(root, &metadata)?]);
+    }
     let mut found = Vec::new();
     let mut recorded = 0;
     // Directories are kept on a list and not on the stack, however deep a tree is.
@@ -83,6 +93,19 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// A tree that is one file.
+    fn single(&self, root: &Path, metadata: &Metadata) -> Result<Found, LayerError> {
+        let below = ImagePath::parse(self.owner).map_err(|source| self.bad_path(source))?;
+        let found = self.found(&below, root.to_owned(), metadata)?;
+        match self.prefix {
+            Some(prefix) if prefix.name() == self.owner => Ok(Found {
+                path: prefix.clone(),
+                ..found
+            }),
+            _ => Ok(found),
+        }
+    }
+
     fn path_below_root(
         &self,
         above: Option<&ImagePath>,

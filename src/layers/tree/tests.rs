@@ -429,6 +429,26 @@ fn a_prefix_is_a_directory_even_without_files() {
 }
 
 #[test]
+fn a_tree_may_be_a_single_file() {
+    let mut case = Case::new("model.bin", &["f:content=weights"]);
+    case.input.root = case.input.root.join("content");
+    for (prefix, path) in [
+        (None, "model.bin"),
+        (Some("opt/x"), "opt/x/model.bin"),
+        (Some("opt/model.bin"), "opt/model.bin"),
+    ] {
+        let description = describe_below(prefix, &[], &[&case]).expect("a file");
+        let rows = rows(&description);
+        assert_eq!(rows.last(), Some(&format!("f:{path}#7")));
+        assert!(
+            rows[..rows.len() - 1]
+                .iter()
+                .all(|row| row.starts_with("d:"))
+        );
+    }
+}
+
+#[test]
 fn omitted_files_are_left_to_another_layer() {
     let case = Case::new("one", &["f:a/b=1", "l:a/c>b", "f:d=1"]);
     let description = describe_below(None, &["a/b", "a/c"], &[&case]).expect("a tree");

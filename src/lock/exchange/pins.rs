@@ -1,6 +1,7 @@
 //! What a foreign lock decides: versions to hold the resolver to, and hashes to hold its files against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uv_pep508::{MarkerEnvironment, Requirement, VerbatimUrl, VersionOrUrl};
 
@@ -12,7 +13,7 @@ use crate::lock::LockedWheel;
 #[derive(Debug)]
 pub struct Import {
     /// The lock.
-    pub lock: ForeignLock,
+    pub lock: Arc<ForeignLock>,
     /// The model's requirements.
     pub requirements: Vec<RequirementPlace>,
 }
@@ -72,6 +73,13 @@ impl Import {
 }
 
 impl Pins {
+    /// The same without what it says about some packages.
+    pub(in crate::lock) fn without(mut self, names: &BTreeSet<&str>) -> Self {
+        self.entries
+            .retain(|name, _| !names.contains(name.as_str()));
+        self
+    }
+
     /// What the resolver is told: one exact version for every package that has one.
     pub(in crate::lock) fn constraints(&self) -> Vec<String> {
         let entries = self.entries.values().filter_map(|entries| single(entries));

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{Address, ExchangeError, pylock};
 use crate::lock::python::WheelOrigin;
-use crate::lock::{Lock, LockedWheel};
+use crate::lock::{LockedWheel, VariantLock};
 use crate::mirrors::{Mirrors, python_index};
 
 /// Index pages asked for at one time.
@@ -25,7 +25,7 @@ pub struct Places<'a> {
 }
 
 /// The wheels of a lock as a `pylock.toml`.
-pub async fn export(lock: &Lock, places: &Places<'_>) -> Result<String, ExchangeError> {
+pub async fn export(lock: &VariantLock, places: &Places<'_>) -> Result<String, ExchangeError> {
     let platforms = lock.platforms.values();
     let wheels = platforms.flat_map(|platform| &platform.python.packages);
     let by_url: BTreeMap<String, &LockedWheel> = wheels.map(|wheel| (wheel.url(), wheel)).collect();

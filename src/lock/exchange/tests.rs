@@ -46,7 +46,7 @@ fn import(text: &str, requirements: &[&str]) -> Import {
         place: format!("requirements.txt:{}", at + 1),
     };
     Import {
-        lock: ForeignLock::parse("its.lock", text).expect("a lock"),
+        lock: ForeignLock::parse("its.lock", text).expect("a lock").into(),
         requirements: requirements.iter().enumerate().map(place).collect(),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::lock::platform::Architecture;
-use crate::lock::{Lock, LockedWheel};
+use crate::lock::{LockedWheel, VariantLock};
 
 /// The name and version of the format.
 const LOCK_VERSION: &str = "1.0";
@@ -31,7 +31,7 @@ struct Package<'a> {
 }
 
 /// The text of a `pylock.toml`; `addresses` are by the wheels' own URLs ([`LockedWheel::url`]).
-pub fn pylock(lock: &Lock, addresses: &BTreeMap<String, Address>) -> String {
+pub fn pylock(lock: &VariantLock, addresses: &BTreeMap<String, Address>) -> String {
     let mut packages: BTreeMap<(&str, &str), Package<'_>> = BTreeMap::new();
     for (architecture, platform) in &lock.platforms {
         for wheel in &platform.python.packages {
@@ -58,7 +58,7 @@ pub fn pylock(lock: &Lock, addresses: &BTreeMap<String, Address>) -> String {
     text
 }
 
-fn header(lock: &Lock) -> String {
+fn header(lock: &VariantLock) -> String {
     let environments = lock.platforms.keys().map(|architecture| {
         format!(
             "implementation_name == 'cpython' and platform_machine == '{}' and sys_platform == 'linux'",

@@ -1,22 +1,35 @@
 //! The text of `cognix.lock`.
 //!
 //! ```text
-//! { "config": { "digest": HEX, "request": {…} },          what the lock answers
+//! { "debian": [ {deb}… ],                               every .deb once, whichever images have it
 //!   "excludeNewer": TIME,
-//!   "platforms": {
-//!     "linux/amd64": {
-//!       "debian": { "packages": [ {deb}… ], "releases": [ {release}… ] },
-//!       "interpreter": { "debian": NAME } or { "standalone": {archive} },
-//!       "python": [ {wheel}… ] } },
-//!   "version": 1 }
+//!   "python": [ {wheel}… ],                             every wheel once
+//!   "variants": {
+//!     "default": {
+//!       "config": { "digest": HEX, "request": {…} },    what the variant's part answers
+//!       "platforms": {
+//!         "linux/amd64": {
+//!           "debian": { "packages": { GROUP: [ FILE… ] }, "releases": [ {release}… ] },
+//!           "interpreter": { "debian": NAME } or { "standalone": {archive} },
+//!           "python": [ FILE… ] } } } },
+//!   "version": 2 }
 //! ```
+//!
+//! A variant names packages by their files ([`references`]), and says beside the name what holds there alone: the layer,
+//! paths left out, further dependencies. Version 1 had one image and its packages in place of the names; it is still read,
+//! as the variant `default`.
 //!
 //! Two-space indented JSON with keys and lists in a fixed order and a final newline, so that equal locks are equal
 //! bytes and a change is a small diff. The version is looked at first. Unknown keys, duplicates and edges to packages
 //! that are not there are refused, because each of them means that the file was not written by this program.
 
+mod entries;
 mod places;
+mod references;
 mod shapes;
+#[cfg(test)]
+mod tests;
+mod version_1;
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +39,7 @@ use shapes::{LockShape, VersionShape};
 /// The name of the file beside `cog.yaml`.
 pub const FILE_NAME: &str = "cognix.lock";
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Why a `cognix.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -133,14 +146,16 @@ impl Lock {
             return Err(LockFileError::MergeMarker { line: line + 1 });
         }
         let VersionShape { version } = serde_json::from_str(text).map_err(syntax)?;
-        if version != VERSION {
-            return Err(LockFileError::Version { found: version });
+        match version {
+            1 => version_1::parse(text),
+            VERSION => {
+                let shape: LockShape = serde_json::from_str(text).map_err(syntax)?;
+                let lock = shape.into_lock(text)?;
+                check_canonical(text, &lock.to_text())?;
+                Ok(lock)
+            }
+            found => Err(LockFileError::Version { found }),
         }
-        let shape: LockShape = serde_json::from_str(text).map_err(syntax)?;
-        shape.check(text)?;
-        let lock = shape.into_lock(text)?;
-        check_canonical(text, &lock.to_text())?;
-        Ok(lock)
     }
 }
 

@@ -39,6 +39,18 @@ impl LockedArchive {
 /// What the address of a file of the project begins with.
 const PROJECT: &str = "project://";
 
+/// The name of the file behind an address of the lock.
+pub(super) fn file_name(address: &str) -> String {
+    let path = match url::Url::parse(address) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            let decoded = percent_encoding::percent_decode_str(url.path());
+            decoded.decode_utf8_lossy().into_owned()
+        }
+        _ => address.to_owned(),
+    };
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
 /// Where a wheel comes from, and the name of its file.
 pub(super) fn wheel_origin(
     name: &str,
@@ -58,10 +70,8 @@ pub(super) fn wheel_origin(
         return Ok((WheelOrigin::Project { path }, filename));
     }
     if url.starts_with("https://") || url.starts_with("http://") {
-        let parsed = url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;
-        let last = parsed.path().rsplit('/').next().unwrap_or_default();
-        let decoded = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
-        let filename = decoded.into_owned();
+        url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;
+        let filename = file_name(url);
         let url = url.to_owned();
         return Ok((WheelOrigin::Url { url }, filename));
     }

@@ -1,17 +1,17 @@
 //! The shape of the file, apart from the lock itself, and what it must hold together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
 use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
-use uv_distribution_filename::WheelFilename;
 
-use super::places::{line_of, split_mirror_url, wheel_origin};
+use super::entries::{DebShape, Entries, WheelShape};
+use super::places::{line_of, split_mirror_url};
+use super::references::{Brief, DebReference, WheelReference};
 use super::{LockFileError, VERSION};
 use crate::lock::{
     Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb,
-    LockedInterpreter, LockedWheel, PlatformLock, PythonLock, debian, python,
+    LockedInterpreter, LockedWheel, PlatformLock, PythonLock, VariantLock, debian,
 };
 
 #[derive(Deserialize)]
@@ -22,10 +22,25 @@ pub(super) struct VersionShape {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct LockShape {
-    config: ConfigShape,
+    debian: Vec<DebShape>,
     exclude_newer: String,
-    platforms: BTreeMap<Architecture, PlatformShape>,
+    python: Vec<WheelShape>,
+    variants: BTreeMap<String, VariantShape>,
     version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VariantShape {
+    config: ConfigShape,
+    platforms: BTreeMap<Architecture, PlatformShape>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigShape {
+    pub(super) digest: Sha256,
+    pub(super) request: LockRequest,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,19 +48,26 @@ pub(super) struct LockShape {
 struct PlatformShape {
     debian: DebianShape,
     interpreter: InterpreterShape,
-    python: Vec<WheelShape>,
+    python: Vec<Brief<WheelReference>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DebianShape {
+    packages: BTreeMap<DebGroup, Vec<Brief<DebReference>>>,
+    releases: Vec<ReleaseShape>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
-enum InterpreterShape {
+pub(super) enum InterpreterShape {
     Debian(String),
     Standalone(ArchiveShape),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ArchiveShape {
+pub(super) struct ArchiveShape {
     sha256: Sha256,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -54,193 +76,231 @@ struct ArchiveShape {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConfigShape {
-    digest: Sha256,
-    request: LockRequest,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DebianShape {
-    packages: Vec<DebShape>,
-    releases: Vec<ReleaseShape>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DebShape {
-    architecture: String,
-    depends: Vec<String>,
-    group: DebGroup,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    layer: Option<String>,
-    name: String,
-    requested: bool,
-    sha256: Sha256,
-    size: u64,
-    url: String,
-    version: String,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ReleaseShape {
+pub(super) struct ReleaseShape {
     date: String,
     in_release_sha256: Sha256,
     input: String,
     suite: String,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WheelShape {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    layer: Option<String>,
-    name: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    omit: Vec<String>,
-    requires: Vec<String>,
-    sha256: Sha256,
-    size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    spelling: Option<String>,
-    url: String,
-    version: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    waived: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    yanked: bool,
+/// The lists that all variants refer to, while a file is read, and what was referred to.
+struct Shared<'t> {
+    text: &'t str,
+    debs: Entries<DebShape>,
+    wheels: Entries<WheelShape>,
+    named: BTreeSet<String>,
 }
 
 impl LockShape {
-    pub(super) fn check(&self, text: &str) -> Result<(), LockFileError> {
-        let wrong = |needle: &str, message: String| {
-            Err(LockFileError::Inconsistent {
-                line: line_of(text, needle),
-                message,
-            })
-        };
-        if self.config.request.digest() != self.config.digest {
-            return wrong(
-                "\"digest\"",
-                "the digest does not fit the request below it: the file was edited".to_owned(),
-            );
-        }
-        if !self
-            .platforms
-            .keys()
-            .eq(self.config.request.platforms.iter())
-        {
-            return wrong(
-                "\"platforms\"",
-                "the platforms are not those of the request".to_owned(),
-            );
-        }
-        for platform in self.platforms.values() {
-            platform.check(text)?;
-        }
-        Ok(())
-    }
-
+    /// The lock, if everything fits together.
     pub(super) fn into_lock(self, text: &str) -> Result<Lock, LockFileError> {
-        let platforms = self.platforms.into_iter();
-        let platforms = platforms
-            .map(|(architecture, platform)| Ok((architecture, platform.into_platform(text)?)));
+        let mut shared = Shared {
+            text,
+            debs: Entries::read(self.debian, text)?,
+            wheels: Entries::read(self.python, text)?,
+            named: BTreeSet::new(),
+        };
+        let mut variants = BTreeMap::new();
+        for (name, variant) in self.variants {
+            let variant = variant.into_variant(&name, &mut shared)?;
+            variants.insert(name, variant);
+        }
+        if variants.is_empty() {
+            return Err(wrong(text, "\"variants\"", "it is for no variant"));
+        }
+        let deb = shared.debs.unnamed(&shared.named);
+        let wheel = shared.wheels.unnamed(&shared.named);
+        let unnamed = deb.map(|deb| (&deb.name, &deb.url));
+        if let Some((name, url)) = unnamed.or(wheel.map(|wheel| (&wheel.name, &wheel.url))) {
+            return Err(wrong(text, url, &format!("{name} is in no variant")));
+        }
         Ok(Lock {
-            request: self.config.request,
             exclude_newer: self.exclude_newer,
-            platforms: platforms.collect::<Result<_, _>>()?,
+            variants,
         })
+    }
+}
+
+impl From<&Lock> for LockShape {
+    fn from(lock: &Lock) -> Self {
+        let debs = lock.platforms().flat_map(|locked| &locked.debian.packages);
+        let debs = Entries::gather(debs.map(DebShape::from));
+        let wheels = lock.platforms().flat_map(|locked| &locked.python.packages);
+        let wheels = Entries::gather(wheels.map(WheelShape::from));
+        let variant = |variant: &VariantLock| VariantShape {
+            config: ConfigShape {
+                digest: variant.request.digest(),
+                request: variant.request.clone(),
+            },
+            platforms: variant
+                .platforms
+                .iter()
+                .map(|(architecture, platform)| {
+                    let shape = PlatformShape::new(platform, &debs, &wheels);
+                    (*architecture, shape)
+                })
+                .collect(),
+        };
+        let variants = lock.variants.iter();
+        let variants = variants.map(|(name, locked)| (name.clone(), variant(locked)));
+        Self {
+            variants: variants.collect(),
+            debian: debs.into_list(),
+            exclude_newer: lock.exclude_newer.clone(),
+            python: wheels.into_list(),
+            version: VERSION,
+        }
+    }
+}
+
+impl VariantShape {
+    fn into_variant(
+        self,
+        name: &str,
+        shared: &mut Shared<'_>,
+    ) -> Result<VariantLock, LockFileError> {
+        let text = shared.text;
+        self.config.check(text)?;
+        let request = self.config.request;
+        if !self.platforms.keys().eq(request.platforms.iter()) {
+            let message = "the platforms are not those of the request";
+            let place = format!("\"{name}\": {{");
+            return Err(wrong(text, &place, message));
+        }
+        let mut platforms = BTreeMap::new();
+        for (architecture, platform) in self.platforms {
+            let platform = platform.into_platform(shared)?;
+            check(&platform, text)?;
+            platforms.insert(architecture, platform);
+        }
+        Ok(VariantLock { request, platforms })
+    }
+}
+
+impl ConfigShape {
+    /// Refuses a request that its digest does not fit.
+    pub(super) fn check(&self, text: &str) -> Result<(), LockFileError> {
+        if self.request.digest() == self.digest {
+            return Ok(());
+        }
+        let message = "the digest does not fit the request below it: the file was edited";
+        Err(wrong(text, &self.digest.to_string(), message))
     }
 }
 
 impl PlatformShape {
-    fn check(&self, text: &str) -> Result<(), LockFileError> {
-        let wrong = |name: &str, message: String| {
-            Err(LockFileError::Inconsistent {
-                line: line_of(text, &format!("\"name\": \"{name}\"")),
-                message,
+    fn new(
+        platform: &PlatformLock,
+        all_debs: &Entries<DebShape>,
+        all_wheels: &Entries<WheelShape>,
+    ) -> Self {
+        let mut debs: BTreeMap<DebGroup, Vec<Brief<DebReference>>> = BTreeMap::new();
+        for deb in &platform.debian.packages {
+            let (file, depends) = all_debs.call(DebShape::from(deb));
+            debs.entry(deb.group).or_default().push(Brief(DebReference {
+                depends,
+                file,
+                layer: deb.layer.clone(),
+                requested: deb.requested,
+            }));
+        }
+        let wheel = |wheel: &LockedWheel| {
+            let (file, requires) = all_wheels.call(WheelShape::from(wheel));
+            Brief(WheelReference {
+                file,
+                layer: wheel.layer.clone(),
+                omit: wheel.omit.clone(),
+                requires,
+                waived: wheel.waived,
             })
         };
-        let debs = self
-            .debian
-            .packages
-            .iter()
-            .map(|deb| (deb.name.as_str(), &deb.depends));
-        let wheels = self
-            .python
-            .iter()
-            .map(|wheel| (wheel.name.as_str(), &wheel.requires));
-        for packages in [debs.collect::<Vec<_>>(), wheels.collect()] {
-            let names: BTreeSet<&str> = packages.iter().map(|(name, _)| *name).collect();
-            if let Some(pair) = packages.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-                let message = format!("{} stands twice or out of order", pair[1].0);
-                return wrong(pair[1].0, message);
-            }
-            for (name, edges) in &packages {
-                let mut edges = edges.iter().map(|edge| split_edge(edge).0);
-                if let Some(missing) = edges.find(|edge| !names.contains(edge)) {
-                    let message = format!("{name} needs {missing}, which is not in the lock");
-                    return wrong(name, message);
-                }
-            }
+        let releases = platform.debian.releases.iter();
+        Self {
+            debian: DebianShape {
+                packages: debs,
+                releases: releases.map(ReleaseShape::from).collect(),
+            },
+            interpreter: InterpreterShape::from(&platform.interpreter),
+            python: platform.python.packages.iter().map(wheel).collect(),
         }
-        if let InterpreterShape::Debian(package) = &self.interpreter
-            && !self.debian.packages.iter().any(|deb| deb.name == *package)
-        {
-            return Err(LockFileError::Inconsistent {
-                line: line_of(text, "\"interpreter\""),
-                message: format!("the interpreter {package} is not among the Debian packages"),
-            });
-        }
-        Ok(())
     }
 
-    fn into_platform(self, text: &str) -> Result<PlatformLock, LockFileError> {
-        let packages = self.debian.packages.into_iter();
-        let packages = packages.map(|deb| deb.into_deb(text));
+    fn into_platform(self, shared: &mut Shared<'_>) -> Result<PlatformLock, LockFileError> {
+        let text = shared.text;
+        let mut debs = Vec::new();
+        for (group, references) in self.debian.packages {
+            for Brief(reference) in references {
+                let entry = shared.debs.find(&reference.file, reference.depends, text)?;
+                shared.named.insert(reference.file);
+                debs.push(entry.into_deb(group, reference.requested, reference.layer, text)?);
+            }
+        }
+        debs.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut wheels = Vec::new();
+        for Brief(reference) in self.python {
+            let entry = shared
+                .wheels
+                .find(&reference.file, reference.requires, text)?;
+            shared.named.insert(reference.file);
+            let (layer, omit) = (reference.layer, reference.omit);
+            wheels.push(entry.into_wheel(layer, omit, reference.waived, text)?);
+        }
         let releases = self.debian.releases.into_iter();
-        let wheels = self.python.into_iter().map(|wheel| wheel.into_wheel(text));
         Ok(PlatformLock {
             interpreter: self.interpreter.into_interpreter(text)?,
             debian: DebianLock {
                 releases: releases.map(ReleaseShape::into_release).collect(),
-                packages: packages.collect::<Result<_, _>>()?,
+                packages: debs,
             },
-            python: PythonLock {
-                packages: wheels.collect::<Result<_, _>>()?,
-            },
+            python: PythonLock { packages: wheels },
         })
     }
 }
 
-impl From<&PlatformLock> for PlatformShape {
-    fn from(platform: &PlatformLock) -> Self {
-        let releases = platform.debian.releases.iter();
-        Self {
-            debian: DebianShape {
-                packages: platform
-                    .debian
-                    .packages
-                    .iter()
-                    .map(DebShape::from)
-                    .collect(),
-                releases: releases.map(ReleaseShape::from).collect(),
-            },
-            interpreter: InterpreterShape::from(&platform.interpreter),
-            python: platform
-                .python
-                .packages
-                .iter()
-                .map(WheelShape::from)
-                .collect(),
+/// Refuses a package that stands twice, one that needs something that is not there, and an interpreter that is not.
+pub(super) fn check(platform: &PlatformLock, text: &str) -> Result<(), LockFileError> {
+    let debs = platform.debian.packages.iter();
+    let debs = debs.map(|deb: &LockedDeb| (deb.name.as_str(), &deb.depends));
+    let wheels = platform.python.packages.iter();
+    let wheels = wheels.map(|wheel| (wheel.name.as_str(), &wheel.requires));
+    for packages in [debs.collect::<Vec<_>>(), wheels.collect()] {
+        let place = |name: &str| format!("\"name\": \"{name}\"");
+        let names: BTreeSet<&str> = packages.iter().map(|(name, _)| *name).collect();
+        if let Some(pair) = packages.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+            let message = format!("{} stands twice or out of order", pair[1].0);
+            return Err(wrong(text, &place(pair[1].0), &message));
         }
+        for (name, edges) in &packages {
+            if let Some(missing) = edges.iter().find(|edge| !names.contains(edge.as_str())) {
+                let message = format!("{name} needs {missing}, which is not in the lock");
+                return Err(wrong(text, &place(name), &message));
+            }
+        }
+    }
+    if let LockedInterpreter::Debian { package } = &platform.interpreter
+        && !platform
+            .debian
+            .packages
+            .iter()
+            .any(|deb| deb.name == *package)
+    {
+        let message = format!("the interpreter {package} is not among the Debian packages");
+        return Err(wrong(text, "\"interpreter\"", &message));
+    }
+    Ok(())
+}
+
+/// An inconsistency, in the line where something stands first.
+fn wrong(text: &str, needle: &str, message: &str) -> LockFileError {
+    LockFileError::Inconsistent {
+        line: line_of(text, needle),
+        message: message.to_owned(),
     }
 }
 
 impl InterpreterShape {
-    fn into_interpreter(self, text: &str) -> Result<LockedInterpreter, LockFileError> {
+    pub(super) fn into_interpreter(self, text: &str) -> Result<LockedInterpreter, LockFileError> {
         match self {
             Self::Debian(package) => Ok(LockedInterpreter::Debian { package }),
             Self::Standalone(archive) => {
@@ -271,67 +331,8 @@ impl From<&LockedInterpreter> for InterpreterShape {
     }
 }
 
-impl From<&Lock> for LockShape {
-    fn from(lock: &Lock) -> Self {
-        Self {
-            config: ConfigShape {
-                digest: lock.request.digest(),
-                request: lock.request.clone(),
-            },
-            exclude_newer: lock.exclude_newer.clone(),
-            platforms: lock
-                .platforms
-                .iter()
-                .map(|(architecture, platform)| (*architecture, PlatformShape::from(platform)))
-                .collect(),
-            version: VERSION,
-        }
-    }
-}
-
-impl DebShape {
-    fn into_deb(self, text: &str) -> Result<LockedDeb, LockFileError> {
-        let (input, path) = split_mirror_url(&self.url, text)?;
-        let (depends, bounds) = split_edges(self.depends);
-        let package = debian::LockedDeb {
-            name: self.name,
-            version: self.version,
-            architecture: self.architecture,
-            input,
-            path,
-            size: self.size,
-            sha256: self.sha256,
-            depends,
-            requested: self.requested,
-        };
-        Ok(LockedDeb {
-            package,
-            group: self.group,
-            bounds,
-            layer: self.layer,
-        })
-    }
-}
-
-impl From<&LockedDeb> for DebShape {
-    fn from(deb: &LockedDeb) -> Self {
-        Self {
-            architecture: deb.architecture.clone(),
-            depends: edges(&deb.depends, &deb.bounds, true),
-            group: deb.group,
-            layer: deb.layer.clone(),
-            name: deb.name.clone(),
-            requested: deb.requested,
-            sha256: deb.sha256,
-            size: deb.size,
-            url: deb.url(),
-            version: deb.version.clone(),
-        }
-    }
-}
-
 impl ReleaseShape {
-    fn into_release(self) -> debian::LockedRelease {
+    pub(super) fn into_release(self) -> debian::LockedRelease {
         let Self {
             date,
             in_release_sha256,
@@ -356,84 +357,4 @@ impl From<&debian::LockedRelease> for ReleaseShape {
             suite: release.suite.clone(),
         }
     }
-}
-
-impl WheelShape {
-    fn into_wheel(self, text: &str) -> Result<LockedWheel, LockFileError> {
-        let (origin, filename) = wheel_origin(&self.name, &self.url, text)?;
-        let named = WheelFilename::from_str(&filename).ok();
-        if !named.is_some_and(|named| {
-            named.name.as_str() == self.name && named.version.to_string() == self.version
-        }) {
-            let message = format!("{filename} is not {} {}", self.name, self.version);
-            return Err(LockFileError::Inconsistent {
-                line: line_of(text, &self.url),
-                message,
-            });
-        }
-        let (requires, bounds) = split_edges(self.requires);
-        let package = python::LockedWheel {
-            name: self.name,
-            spelling: self.spelling,
-            version: self.version,
-            filename,
-            sha256: self.sha256,
-            size: self.size,
-            requires,
-            origin,
-            yanked: self.yanked,
-        };
-        Ok(LockedWheel {
-            package,
-            layer: self.layer,
-            omit: self.omit,
-            bounds,
-            waived: self.waived,
-        })
-    }
-}
-
-impl From<&LockedWheel> for WheelShape {
-    fn from(wheel: &LockedWheel) -> Self {
-        Self {
-            layer: wheel.layer.clone(),
-            name: wheel.name.clone(),
-            omit: wheel.omit.clone(),
-            requires: edges(&wheel.requires, &wheel.bounds, false),
-            sha256: wheel.sha256,
-            size: wheel.size,
-            spelling: wheel.spelling.clone(),
-            url: wheel.url(),
-            version: wheel.version.clone(),
-            waived: wheel.waived,
-            yanked: wheel.yanked,
-        }
-    }
-}
-
-/// Edges as the file has them: each name with what is said about it, `numpy>=1.21` or `libc6 (>= 2.36)`.
-fn edges(names: &[String], bounds: &BTreeMap<String, String>, spaced: bool) -> Vec<String> {
-    let edge = |name: &String| match bounds.get(name) {
-        Some(bound) if spaced || bound.starts_with('@') => format!("{name} {bound}"),
-        Some(bound) => format!("{name}{bound}"),
-        None => name.clone(),
-    };
-    names.iter().map(edge).collect()
-}
-
-/// A name of an edge, and what follows it.
-fn split_edge(edge: &str) -> (&str, &str) {
-    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
-    let (name, bound) = edge.split_at(edge.find(|c| !in_name(c)).unwrap_or(edge.len()));
-    (name, bound.trim_start())
-}
-
-fn split_edges(edges: Vec<String>) -> (Vec<String>, BTreeMap<String, String>) {
-    let split = edges.iter().map(|edge| split_edge(edge));
-    let bounds = split.clone().filter(|(_, bound)| !bound.is_empty());
-    let bounds = bounds.map(|(name, bound)| (name.to_owned(), bound.to_owned()));
-    (
-        split.clone().map(|(name, _)| name.to_owned()).collect(),
-        bounds.collect(),
-    )
 }

@@ -9,6 +9,7 @@ use uv_errors::Hint as _;
 use uv_normalize::PackageName;
 use uv_resolver::{NoSolutionError, ResolveError};
 
+use super::super::request::override_of;
 use super::target::Target;
 use super::{PythonError, PythonRequest, requirement_name};
 use crate::mirrors::python_index::{
@@ -63,6 +64,13 @@ async fn no_solution(
     let mut packages: Vec<_> = error.packages().cloned().collect();
     packages.sort_unstable();
     let report = with_operators(&clean(error.report()), &packages);
+    let pinned: Vec<String> = request
+        .overrides
+        .iter()
+        .map(|line| override_of(line))
+        .filter(|(name, _)| packages.iter().any(|package| package.as_str() == *name))
+        .map(|(name, pin)| format!("overrides.{name} pins {}", clean(pin)))
+        .collect();
     for package in packages {
         let name = package.to_string();
         match connection.files(&package).await {
@@ -81,6 +89,7 @@ async fn no_solution(
         }
     }
     let hints = hints.iter().filter_map(|hint| reworded(hint));
+    let hints = pinned.into_iter().chain(hints);
     let hints = hints.map(|hint| format!("\nhint: {hint}")).collect();
     PythonError::NoSolution {
         what: target.name.clone(),

@@ -149,6 +149,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
             .to_vec(),
         sdk: Vec::new(),
         constraints: Vec::new(),
+        overrides: Vec::new(),
         prerelease: false,
         project: PathBuf::from("/"),
         architecture: Architecture::Amd64,

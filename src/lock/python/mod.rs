@@ -68,6 +68,8 @@ pub struct PythonRequest {
     pub sdk: Vec<String>,
     /// Versions that must hold where a package is chosen anyway; lines as above.
     pub constraints: Vec<String>,
+    /// Versions and addresses that hold whatever requirements and packages ask for; lines as above.
+    pub overrides: Vec<String>,
     /// Whether releases that are not final count too.
     pub prerelease: bool,
     /// The project's folder, which wheels of the model's own are in.

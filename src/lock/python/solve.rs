@@ -7,7 +7,7 @@ use std::sync::{Arc, Once};
 
 use tokio::sync::Semaphore;
 use uv_client::FlatIndexClient;
-use uv_configuration::{BuildOptions, Excludes, IndexStrategy, NoBinary, NoBuild, Overrides};
+use uv_configuration::{BuildOptions, Excludes, IndexStrategy, NoBinary, NoBuild};
 use uv_distribution::DistributionDatabase;
 use uv_distribution_types::{ExcludeNewerValue, Index, Resolution};
 use uv_normalize::PackageName;
@@ -136,7 +136,7 @@ fn manifest(asked: &Requirements, environment: &ResolverEnvironment) -> Manifest
     Manifest::new(
         requirements.collect(),
         asked.constraints(),
-        Overrides::default(),
+        asked.overrides(),
         Excludes::default(),
         Preferences::from_iter(asked.preferences.iter().cloned(), environment),
         None,

@@ -16,7 +16,8 @@ pub use tags::OtherFiles;
 
 use super::platform::Platform;
 use super::python::{PythonError, Target};
-use super::{DebGroup, Lock, PackageKind, PlatformLock, ResolveError, UnknownPackage};
+use super::request::override_of;
+use super::{DebGroup, PackageKind, PlatformLock, ResolveError, UnknownPackage, VariantLock};
 
 /// The most chains that are told.
 const MAX_CHAINS: usize = 20;
@@ -113,8 +114,10 @@ pub enum WhyError {
 
 /// What is asked, and of whom.
 pub struct Question<'a> {
-    /// The lock.
-    pub lock: &'a Lock,
+    /// The image's part of the lock.
+    pub lock: &'a VariantLock,
+    /// Python packages uploaded later were not considered.
+    pub exclude_newer: &'a str,
     /// The platform of the image.
     pub platform: Platform,
     /// What stands outside the lock and asks for packages.
@@ -149,7 +152,7 @@ impl Question<'_> {
             version: node.version.to_owned(),
             asked_by,
             more_chains,
-            limits: graph.limits(&roots, &name, &self.lock.request.constraints),
+            limits: graph.limits(&roots, &name, self.lock),
             exclude_newer: None,
             yanked: false,
             file: String::new(),
@@ -170,7 +173,7 @@ impl Question<'_> {
         {
             (why.file, why.url) = (wheel.filename.clone(), wheel.url());
             why.yanked = wheel.yanked;
-            why.exclude_newer = Some(self.lock.exclude_newer.clone());
+            why.exclude_newer = Some(self.exclude_newer.to_owned());
             why.tag = tags::matching(&wheel.filename, &target);
             let other = |files| tags::others(&wheel.filename, files, &target);
             why.other_files = files.map(other);
@@ -366,21 +369,28 @@ impl<'a> Graph<'a> {
         (told.map(|(_, chain)| chain).collect(), more)
     }
 
-    /// What has a say in the version: the roots that name the package, constraints, and the packages that need it.
-    fn limits(&self, leads: &Leads<'_>, name: &str, constraints: &[String]) -> Vec<Limit> {
+    /// What has a say in the version: overrides, the roots that name the package, constraints, and the packages that need
+    /// it.
+    fn limits(&self, leads: &Leads<'_>, name: &str, lock: &VariantLock) -> Vec<Limit> {
         let named = leads
             .iter()
             .filter(|(root, lead)| *lead == name && root.text != name);
-        let mut limits: Vec<Limit> = named
-            .map(|(root, _)| Limit {
-                text: root.text.clone(),
-                by: root.place.clone(),
-            })
-            .collect();
+        let mut limits: Vec<Limit> = Vec::new();
         if self.kind == PackageKind::Wheel {
-            let about = constraints
-                .iter()
-                .filter(|line| tags::name_of(line).as_deref() == Some(name));
+            let pins = lock.request.overrides.iter();
+            let pins = pins.filter(|line| override_of(line).0 == name);
+            limits.extend(pins.map(|line| Limit {
+                text: line.clone(),
+                by: format!("overrides.{name} of cognix.nix, which decides"),
+            }));
+        }
+        limits.extend(named.map(|(root, _)| Limit {
+            text: root.text.clone(),
+            by: root.place.clone(),
+        }));
+        if self.kind == PackageKind::Wheel {
+            let constraints = lock.request.constraints.iter();
+            let about = constraints.filter(|line| tags::name_of(line).as_deref() == Some(name));
             limits.extend(about.map(|line| Limit {
                 text: line.clone(),
                 by: "a constraint".to_owned(),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::super::platform::PythonVersion;
 use super::super::tests::{amd64, example, wheel};
-use super::super::{Architecture, Lock};
+use super::super::{Architecture, VariantLock};
 use super::*;
 
 fn root(text: &str, place: &str, kind: PackageKind) -> Root {
@@ -14,7 +14,7 @@ fn root(text: &str, place: &str, kind: PackageKind) -> Root {
 }
 
 /// pandas and scipy need numpy, plot needs it through pandas.
-fn lock() -> Lock {
+fn lock() -> VariantLock {
     let mut lock = example();
     let said = |words: &[(&str, &str)]| -> BTreeMap<String, String> {
         let words = words.iter();
@@ -34,7 +34,7 @@ fn lock() -> Lock {
     lock
 }
 
-fn why(lock: &Lock, name: &str, roots: &[Root], files: Option<&[String]>) -> Why {
+fn why(lock: &VariantLock, name: &str, roots: &[Root], files: Option<&[String]>) -> Why {
     let python = PythonVersion {
         major: 3,
         minor: 11,
@@ -42,6 +42,7 @@ fn why(lock: &Lock, name: &str, roots: &[Root], files: Option<&[String]>) -> Why
     let platform = Platform::for_python(python, Architecture::Amd64).expect("it is known");
     let question = Question {
         lock,
+        exclude_newer: "2025-11-02T00:00:00Z",
         platform,
         roots,
     };
@@ -140,6 +141,17 @@ fn debian_packages_are_asked_for_by_what_every_image_has() {
 }
 
 #[test]
+fn an_override_comes_before_everything_else() {
+    let mut lock = lock();
+    lock.request.overrides = vec!["numpy==2.2.6".to_owned()];
+    let roots = [root("numpy<2.3", "requirements.txt:1", PackageKind::Wheel)];
+    let limits = why(&lock, "numpy", &roots, None).limits;
+    assert_eq!(limits[0].text, "numpy==2.2.6");
+    assert_eq!(limits[0].by, "overrides.numpy of cognix.nix, which decides");
+    assert_eq!(limits[1].text, "numpy<2.3");
+}
+
+#[test]
 fn a_package_that_is_not_there_is_not_explained() {
     let python = PythonVersion {
         major: 3,
@@ -148,6 +160,7 @@ fn a_package_that_is_not_there_is_not_explained() {
     let platform = Platform::for_python(python, Architecture::Amd64).expect("it is known");
     let question = Question {
         lock: &lock(),
+        exclude_newer: "",
         platform,
         roots: &[],
     };

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use cognix_derivations::Sha256;
-use uv_configuration::{Constraints, HashCheckingMode};
+use uv_configuration::{Constraints, HashCheckingMode, Overrides};
 use uv_distribution_types::{Requirement, RequirementSource, UnresolvedRequirement};
 use uv_normalize::PackageName;
 use uv_pep440::{Version, VersionSpecifier};
@@ -33,6 +33,7 @@ pub(super) struct Requirements {
     /// What brings the Cog SDK.
     pub(super) sdk: Vec<Asked>,
     constraints: Vec<Asked>,
+    overrides: Vec<Asked>,
     pub(super) preferences: Vec<uv_resolver::Preference>,
 }
 
@@ -61,6 +62,7 @@ pub(super) fn parse(request: &PythonRequest) -> Result<Requirements, PythonError
         model: understand(&request.requirements, root)?,
         sdk: understand(sdk, root)?,
         constraints: understand(&request.constraints, root)?,
+        overrides: understand(&request.overrides, root)?,
         preferences: request.preferences.iter().filter_map(preference).collect(),
     })
 }
@@ -108,6 +110,7 @@ impl Requirements {
             model: Vec::new(),
             sdk: self.sdk.clone(),
             constraints: Vec::new(),
+            overrides: self.overrides.clone(),
             preferences: self.preferences.clone(),
         }
     }
@@ -121,6 +124,12 @@ impl Requirements {
     pub(super) fn constraints(&self) -> Constraints {
         let constraints = self.constraints.iter();
         Constraints::from_requirements(constraints.map(|asked| asked.requirement.clone()))
+    }
+
+    /// The overrides as the resolver takes them.
+    pub(super) fn overrides(&self) -> Overrides {
+        let overrides = self.overrides.iter();
+        Overrides::from_requirements(overrides.map(|asked| asked.requirement.clone()).collect())
     }
 
     /// Which digests make a file preferable: those of lines that pin a version.

@@ -32,6 +32,7 @@ impl Case {
             requirements: requirements.iter().map(ToString::to_string).collect(),
             sdk: Vec::new(),
             constraints: Vec::new(),
+            overrides: Vec::new(),
             prerelease: false,
             project: project.path().to_owned(),
             architecture: Architecture::Amd64,

@@ -1,0 +1,113 @@
+//! How a variant names a package: by its file alone, or with what holds in this image only.
+//!
+//! ```text
+//! "alpha-1.0-py3-none-any.whl"
+//! { "file": "beta-2.0-py3-none-any.whl", "layer": "wheels-3" }
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A file, and what an image says about it.
+pub(super) trait Reference {
+    /// The file and nothing else.
+    fn plain(file: &str) -> Self;
+    /// The file, if nothing else is said.
+    fn as_plain(&self) -> Option<&str>;
+}
+
+/// A reference in its shortest form.
+pub(super) struct Brief<T>(pub(super) T);
+
+/// A `.deb` of an image.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DebReference {
+    /// What it needs in this image besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) depends: Vec<String>,
+    pub(super) file: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) layer: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) requested: bool,
+}
+
+/// A wheel of an image.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WheelReference {
+    pub(super) file: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) layer: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) omit: Vec<String>,
+    /// What it needs in this image besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) requires: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) waived: bool,
+}
+
+impl Reference for DebReference {
+    fn plain(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn as_plain(&self) -> Option<&str> {
+        (*self == Self::plain(&self.file)).then_some(self.file.as_str())
+    }
+}
+
+impl Reference for WheelReference {
+    fn plain(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn as_plain(&self) -> Option<&str> {
+        (*self == Self::plain(&self.file)).then_some(self.file.as_str())
+    }
+}
+
+impl<T: Reference + Serialize> Serialize for Brief<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_plain() {
+            Some(file) => serializer.serialize_str(file),
+            None => self.0.serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: Reference + Deserialize<'de>> Deserialize<'de> for Brief<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Either(PhantomData)).map(Self)
+    }
+}
+
+struct Either<T>(PhantomData<T>);
+
+impl<'de, T: Reference + Deserialize<'de>> Visitor<'de> for Either<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a file, or an object with one")
+    }
+
+    fn visit_str<E: Error>(self, file: &str) -> Result<T, E> {
+        Ok(T::plain(file))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
