@@ -54,7 +54,7 @@ fn find_file<'a>(
         let Value::Attrs(attrs) = entry else {
             return Err(evaluator.expected("a set", entry, pos));
         };
-        let prefix = match attrs.get(evaluator.symbol("prefix")) {
+        let prefix = match attrs.get(evaluator.names.prefix) {
             None => String::new(),
             Some(attr) => {
                 let prefix = evaluator.plain_string(evaluator.force(attr.value)?, pos)?;

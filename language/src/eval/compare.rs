@@ -36,13 +36,14 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// What is the same is equal without a look at it; so functions in equal places are.
+    /// What is the same is equal without a look into it; so functions in equal places are.
     fn same(&self, left: &'a Thunk<'a>, right: &'a Thunk<'a>, pos: Pos) -> Eval<bool> {
+        let value = self.force(left)?;
         if std::ptr::eq(left, right) {
             return Ok(true);
         }
-        let (left, right) = (self.force(left)?, self.force(right)?);
-        self.equal(left, right, pos)
+        let right = self.force(right)?;
+        self.equal(value, right, pos)
     }
 
     fn equal_sets(&self, left: &'a Attrs<'a>, right: &'a Attrs<'a>, pos: Pos) -> Eval<bool> {
@@ -51,8 +52,6 @@ impl<'a> Evaluator<'a> {
         }
         if let (Some(left), Some(right)) = (self.derivation_out(left)?, self.derivation_out(right)?)
         {
-            // Their paths are asked for even where they are the same: that makes the derivation.
-            self.force(left)?;
             return self.same(left, right, pos);
         }
         if left.len() != right.len() {

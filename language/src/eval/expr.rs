@@ -15,7 +15,7 @@ impl<'a> Evaluator<'a> {
             Kind::Local { level, slot } => self
                 .force(Self::variable(env, level, slot))
                 .map_err(|fault| fault.at(pos)),
-            Kind::FromWith { name, levels } => self.from_with(name, levels, env, pos),
+            Kind::FromWith { name, levels } => self.variable_of_with(name, levels, env, pos),
             Kind::Select {
                 from,
                 path,
@@ -96,7 +96,7 @@ impl<'a> Evaluator<'a> {
         Value::Lambda(self.arena.alloc(Lambda { expr, env }))
     }
 
-    fn from_with(
+    fn variable_of_with(
         &self,
         name: Symbol,
         levels: &[u32],

@@ -19,6 +19,7 @@ use super::{Reading, constant};
 use crate::error::{ErrorKind, Eval, Fault};
 use crate::paths;
 use crate::source::{Pos, Sources};
+use crate::text::numbers;
 use crate::value::{Context, Str, Symbol, Value};
 
 /// Lowers a whole text.
@@ -183,9 +184,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 Value::Int(value)
             }
             LiteralKind::Float(number) => {
-                // Numbers too small for all their digits are refused like those that are too large.
-                let is_exact = |value: &f64| value.is_normal() || is_zero(number.syntax().text());
-                let value = number.value().ok().filter(is_exact);
+                let value = numbers::parse_float(number.syntax().text());
                 Value::Float(value.ok_or_else(|| {
                     let message = format!("invalid float '{}'", number.syntax().text());
                     Fault::new(ErrorKind::Syntax, pos, message)
@@ -602,10 +601,4 @@ pub(super) fn string_parts(string: &ast::Str) -> (Vec<Part>, Vec<Node>) {
         false => strings::plain(raw),
     };
     (parts, expressions)
-}
-
-/// Whether a float is written with zeros only.
-fn is_zero(number: &str) -> bool {
-    let digits = number.split(['e', 'E']).next().unwrap_or_default();
-    !digits.bytes().any(|digit| (b'1'..=b'9').contains(&digit))
 }

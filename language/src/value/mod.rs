@@ -65,7 +65,7 @@ pub struct Partial<'a> {
 
 /// Variables, by level and place.
 pub(crate) struct Env<'a> {
-    pub(crate) up: Option<&'a Env<'a>>,
+    pub(crate) up: Option<&'a Self>,
     pub(crate) slots: &'a [&'a Thunk<'a>],
 }
 

@@ -50,7 +50,10 @@ pub(super) fn find_all(program: &Program, text: &[u8]) -> Result<Vec<Found>, Reg
 fn groups(slots: &[Slot]) -> Groups {
     slots
         .iter()
-        .map(|slot| slot.closed.then(|| slot.start as usize..slot.end as usize))
+        .map(|slot| {
+            slot.closed
+                .then_some(slot.start as usize..slot.end as usize)
+        })
         .collect()
 }
 
