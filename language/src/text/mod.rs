@@ -4,6 +4,7 @@
 //! bytes, agrees with Nix 2.26 in what it returns and in what it refuses, and works in bounded time and memory whatever
 //! it is given. Errors say what is wrong with the text; where the text came from is the caller's knowledge.
 
+mod grisu;
 pub(crate) mod hashes;
 pub(crate) mod json;
 pub(crate) mod numbers;

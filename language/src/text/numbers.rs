@@ -1,7 +1,9 @@
 //! Numbers as texts: three for every float, because Nix has three.
 //!
 //! What is printed for people has six significant digits, what becomes part of a string six decimals, and what goes into
-//! JSON as many digits as it takes to read the same float again.
+//! JSON enough digits to read the same float again.
+
+use super::grisu;
 
 /// A float as the evaluator prints it: six significant digits, trailing zeros dropped, so that a whole one looks like an
 /// integer.
@@ -23,8 +25,8 @@ pub(crate) fn float_in_string(float: f64) -> String {
     not_finite(float).unwrap_or_else(|| format!("{float:.6}"))
 }
 
-/// A float as JSON: the fewest digits that are read as the same float, with a point or an exponent. Infinities and what is
-/// not a number are `null`.
+/// A float as JSON: digits that are read as the same float, with a point or an exponent. Infinities and what is not a
+/// number are `null`.
 pub(crate) fn float_in_json(float: f64) -> String {
     if !float.is_finite() {
         return "null".to_owned();
@@ -33,9 +35,9 @@ pub(crate) fn float_in_json(float: f64) -> String {
     if float == 0.0 {
         return format!("{sign}0.0");
     }
-    let scientific = format!("{:e}", float.abs());
-    let (digits, exponent) = split_exponent(&scientific);
-    let digits = digits.replace('.', "");
+    let (digits, last) = grisu::digits(float.abs());
+    let digits = String::from_utf8_lossy(&digits).into_owned();
+    let exponent = last + i32::try_from(digits.len()).unwrap_or(0) - 1;
     // Where the point is, counted from before the first digit.
     let point = exponent + 1;
     let number = match usize::try_from(point) {
