@@ -252,12 +252,17 @@ fn read_dir<'a>(
     }
     let failure =
         |error: crate::FilesError| Fault::new(ErrorKind::File, pos, format!("cannot read {error}"));
+    // A filter kept only some of what is in the folder.
+    let source = evaluator.in_source(&path).map(|(source, _)| source);
     let mut entries = Vec::new();
     for name in evaluator.files.list(&resolved).map_err(failure)? {
         let below = match resolved.as_str() {
             "" => name.clone(),
             folder => format!("{folder}/{name}"),
         };
+        if source.as_ref().is_some_and(|source| !source.holds(&below)) {
+            continue;
+        }
         let kind = evaluator.files.kind(&below).map_err(failure)?;
         let kind = kind.unwrap_or(FileKind::Other).name();
         entries.push(Attr {

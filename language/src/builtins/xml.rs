@@ -41,6 +41,7 @@ struct Writer<'e, 'a> {
 impl<'a> Writer<'_, 'a> {
     fn value(&mut self, thunk: &'a Thunk<'a>) -> Eval<()> {
         self.evaluator.guard(self.pos)?;
+        self.evaluator.room_for(self.xml.len(), self.pos)?;
         match self.evaluator.force(thunk)? {
             Value::Null => self.xml.empty("null", &[]),
             Value::Bool(true) => self.leaf("bool", b"true"),

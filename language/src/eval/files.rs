@@ -34,7 +34,7 @@ pub struct SourceImport {
 
 impl SourceImport {
     /// Whether what stands at a path of the project is in the source.
-    fn holds(&self, path: &str) -> bool {
+    pub(crate) fn holds(&self, path: &str) -> bool {
         let below = match self.path.as_str() {
             "" => Some(path),
             start => paths::below(start, path),

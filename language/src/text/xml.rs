@@ -19,6 +19,11 @@ impl XmlWriter {
         }
     }
 
+    /// How long the document is, with what the next element adds by its place.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len() + 4 * self.open.len()
+    }
+
     /// Opens an element; it stays open until [`Self::close`].
     pub(crate) fn open(&mut self, name: &'static str, attributes: &XmlAttributes<'_>) {
         self.tag(name, attributes, ">\n");

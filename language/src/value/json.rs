@@ -31,6 +31,7 @@ struct Writer<'e, 'a> {
 impl<'a> Writer<'_, 'a> {
     fn value(&mut self, value: Value<'a>, pos: Pos) -> Eval<()> {
         self.evaluator.guard(pos)?;
+        self.evaluator.room_for(self.text.len(), pos)?;
         match value {
             Value::Null => self.text.push_str("null"),
             Value::Bool(value) => self.text.push_str(if value { "true" } else { "false" }),
@@ -102,6 +103,8 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn string(&mut self, bytes: &[u8], pos: Pos) -> Eval<()> {
+        self.evaluator
+            .room_for(self.text.len() + bytes.len(), pos)?;
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Fault::value(pos, "a string that is not UTF-8 cannot be JSON"))?;
         let quoted = serde_json::to_string(text)

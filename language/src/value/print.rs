@@ -49,6 +49,7 @@ impl<'e, 'a> Printer<'e, 'a> {
 
     fn value(&mut self, value: Value<'a>) -> Eval<()> {
         self.evaluator.guard(Pos::NONE)?;
+        self.evaluator.room_for(self.text.len(), Pos::NONE)?;
         match value {
             Value::Null => self.text.push_str("null"),
             Value::Bool(value) => self.text.push_str(if value { "true" } else { "false" }),

@@ -200,10 +200,6 @@ fn parse_cases(text: &str) -> Vec<String> {
     cases
 }
 
-#[cfg_attr(
-    not(feature = "oracle-tests"),
-    expect(dead_code, reason = "the other half of the format stands beside its reader")
-)]
 fn write_answer(text: &mut String, case: &str, answer: &Answer) {
     for line in case.split('\n') {
         let _ = writeln!(text, "> {line}");

@@ -92,7 +92,11 @@ impl Nix {
             }
         }
         // Paths in a store are read-only, which keeps them from being removed.
-        let _ = Command::new("chmod").arg("-R").arg("u+w").arg(&store).status();
+        let _ = Command::new("chmod")
+            .arg("-R")
+            .arg("u+w")
+            .arg(&store)
+            .status();
         let _ = fs::remove_dir_all(&store);
         Answer {
             print: None,
@@ -109,15 +113,19 @@ impl Nix {
             let output = self.evaluate(store, arguments, batch);
             let text = self.without_places(&output.stdout, store);
             let before = outcomes.len();
-            // Values have no line feed in any printed form.
-            outcomes.extend(text.lines().take(batch.len()).map(|line| Ok(line.to_owned())));
+            // Values have no line feed in any printed form; a line without an end is what there was of one that failed.
+            let lines = text.split_inclusive('\n').take(batch.len());
+            outcomes.extend(lines.filter_map(|line| Some(Ok(line.strip_suffix('\n')?.to_owned()))));
             if !output.status.success() && outcomes.len() - before < batch.len() {
                 let words = self.without_places(&output.stderr, store);
                 let line = words.lines().rev().find(|line| line.contains("error: "));
                 let words = line.unwrap_or("error: (no words)").trim();
                 outcomes.push(Err(words.trim_start_matches("error: ").to_owned()));
             }
-            assert!(outcomes.len() > before, "Nix said nothing to {batch:?}: {output:?}");
+            assert!(
+                outcomes.len() > before,
+                "Nix said nothing to {batch:?}: {output:?}"
+            );
         }
         outcomes
     }
