@@ -117,8 +117,10 @@ impl Project {
         let standalone = |platform: &Platform| platform.interpreter == Interpreter::Standalone;
         let has_standalone = self.platforms.iter().any(standalone);
         // What nothing is taken from decides nothing.
-        let is_used = |input: &spec::Input| {
-            input.kind != spec::InputKind::Url || is_standalone(input) && has_standalone
+        let is_used = |input: &spec::Input| match input.kind {
+            spec::InputKind::Pypi | spec::InputKind::Index | spec::InputKind::Debian => true,
+            spec::InputKind::Url => is_standalone(input) && has_standalone,
+            spec::InputKind::Path | spec::InputKind::Oci => false,
         };
         let inputs = self.settings.inputs.iter();
         inputs

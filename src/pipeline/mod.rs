@@ -10,6 +10,7 @@
 mod additions;
 mod error;
 mod locking;
+mod outputs;
 #[cfg(all(test, feature = "network-tests"))]
 mod real_packages;
 mod record;
@@ -280,7 +281,10 @@ impl Project {
     ) -> Result<Mirrors, PipelineError> {
         let inputs = self.settings.inputs.values();
         let others = inputs.filter(|input| match input.kind {
-            spec::InputKind::Pypi => false,
+            spec::InputKind::Pypi
+            | spec::InputKind::Index
+            | spec::InputKind::Path
+            | spec::InputKind::Oci => false,
             spec::InputKind::Debian => true,
             spec::InputKind::Url => is_standalone(input),
         });

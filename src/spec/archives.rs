@@ -1,35 +1,32 @@
 //! Interpreters of a model's own: `archives = [ { platform; version; path; sha256; } … ];` of a package source.
 
 use cognix_derivations::Sha256;
+use cognix_language::Value;
 
 use super::architecture::Architecture;
-use super::decode::{Keys, digest, platform};
+use super::decode::{digest, platform};
 use super::error::{SpecError, SpecReason};
-use super::literal::{Content, Value};
+use super::keys::{Keys, join};
 use super::settings::PinnedArchive;
 
 /// Reads the list, if there is one.
-pub(super) fn archives(keys: &Keys<'_>) -> Result<Option<Vec<PinnedArchive>>, SpecError> {
+pub(super) fn archives(keys: &Keys<'_, '_>) -> Result<Option<Vec<PinnedArchive>>, SpecError> {
     const KEY: &str = "archives";
-    let Some(value) = keys.set.get(KEY) else {
+    let Some(items) = keys.items(KEY, "a list of sets")? else {
         return Ok(None);
-    };
-    let Content::List(items) = &value.content else {
-        return Err(keys.wrong(KEY, value, "a list of sets"));
     };
     let mut archives: Vec<PinnedArchive> = Vec::new();
     for item in items {
-        let Content::Set(set) = &item.content else {
-            return Err(keys.wrong(KEY, item, "a list of sets"));
+        let Value::Attrs(attrs) = item.value else {
+            return Err(keys.wrong(KEY, &item, "a list of sets"));
         };
-        let found = archive(
-            &Keys {
-                document: keys.document,
-                path: keys.path_of(KEY),
-                set,
-            },
-            item,
-        )?;
+        let found = archive(&Keys {
+            path: keys.path_of(KEY),
+            schema: join(&keys.schema, KEY),
+            attrs,
+            pos: item.pos,
+            ..keys.clone()
+        })?;
         let same = |other: &PinnedArchive| {
             other.platform == found.platform && minor(&other.version) == minor(&found.version)
         };
@@ -39,19 +36,18 @@ pub(super) fn archives(keys: &Keys<'_>) -> Result<Option<Vec<PinnedArchive>>, Sp
                 python: minor(&found.version).to_owned(),
                 platform: found.platform.to_string(),
             };
-            return Err(keys.document.error(item.offset, reason));
+            return Err(keys.error(item.pos, reason));
         }
         archives.push(found);
     }
     Ok(Some(archives))
 }
 
-fn archive(keys: &Keys<'_>, item: &Value) -> Result<PinnedArchive, SpecError> {
-    keys.only(&["path", "platform", "sha256", "version"])?;
+fn archive(keys: &Keys<'_, '_>) -> Result<PinnedArchive, SpecError> {
+    keys.only_known()?;
     let missing = |key: &str| {
         let key = keys.path_of(key);
-        let reason = SpecReason::Missing { key };
-        keys.document.error(item.offset, reason)
+        keys.error(keys.pos, SpecReason::Missing { key })
     };
     let architecture: Option<Architecture> = keys.parsed("platform", platform)?;
     let sha256: Option<Sha256> = keys.parsed("sha256", digest)?;

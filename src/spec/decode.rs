@@ -1,96 +1,70 @@
-//! From literal values to a [`Spec`]: which keys there are, and what each takes.
+//! From evaluated values to a [`Spec`]: what each key takes.
 
 use std::collections::BTreeMap;
 
 use cognix_derivations::Sha256;
+use cognix_language::Pos;
 
 use super::architecture::Architecture;
 use super::archives::archives;
 use super::error::{SpecError, SpecReason};
-use super::literal::{Content, Document, Set, Value};
+use super::keys::Keys;
 use super::settings::{BaseTier, InputKind, PartialBase, PartialInput, PartialLayers, Spec};
 
 /// The largest number of layers that every engine takes, and the smallest that makes sense.
 const BUDGET: std::ops::RangeInclusive<i64> = 1..=126;
 
-/// Reads the whole file.
-pub(super) fn spec(document: &Document<'_>) -> Result<Spec, SpecError> {
-    let root = Keys {
-        document,
-        path: String::new(),
-        set: &document.root,
-    };
-    root.only(&[
-        "description",
-        "inputs",
-        "platforms",
-        "base",
-        "layers",
-        "wheels",
-        "outputs",
-    ])?;
+type Read<T> = Result<T, SpecError>;
+
+/// Reads a whole file apart from its outputs.
+pub(super) fn spec(root: &Keys<'_, '_>) -> Read<Spec> {
+    root.only_known()?;
     Ok(Spec {
         description: root.text("description")?,
         inputs: match root.keys("inputs")? {
             Some(inputs) => inputs.each(input)?,
             None => Default::default(),
         },
-        base: root
-            .keys("base")?
-            .map(|keys| base(&keys))
-            .transpose()?
-            .unwrap_or_default(),
-        layers: root
-            .keys("layers")?
-            .map(|keys| layers(&keys))
-            .transpose()?
-            .unwrap_or_default(),
+        base: base(root)?,
+        layers: layers(root)?,
         platforms: root.parsed_list("platforms", platform)?,
         waivers: match root.keys("wheels")? {
             Some(wheels) => {
-                wheels.only(&["waivers"])?;
+                wheels.only_known()?;
                 wheels.parsed_list("waivers", digest)?
             }
             None => None,
         },
-        has_outputs: document.root.contains_key("outputs"),
+        has_outputs: root.has("outputs"),
     })
 }
 
-fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, SpecError> {
-    let valid = |word: &str| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
-    if !name.split('-').all(valid) {
-        return Err(keys.document.error(
-            offset,
-            SpecReason::InputName {
-                found: name.to_owned(),
+/// Whether a name can stand in a URL of a lock and in a file's name.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let word = |word: &str| !word.is_empty() && word.bytes().all(plain);
+    name.len() <= 100 && name.split('-').all(word)
+}
+
+fn input(keys: &Keys<'_, '_>, name: &str, pos: Pos) -> Read<PartialInput> {
+    if !is_plain_name(name) {
+        let found = name.to_owned();
+        return Err(keys.error(
+            pos,
+            SpecReason::Name {
+                what: "input",
+                found,
             },
         ));
     }
-    keys.only(&[
-        "type",
-        "url",
-        "suites",
-        "components",
-        "keys",
-        "releases",
-        "archives",
-        "packages",
-    ])?;
-    let place = keys
-        .document
-        .error(offset, SpecReason::Missing { key: String::new() });
+    keys.only_known()?;
+    let place = keys.evaluator.place(pos);
+    let place = place.map(|place| (place.file, place.line, place.column));
     Ok(PartialInput {
-        kind: keys.parsed("type", |key, text| match text.as_str() {
-            "pypi" => Ok(InputKind::Pypi),
-            "debian" => Ok(InputKind::Debian),
-            "url" => Ok(InputKind::Url),
-            _ => Err(SpecReason::InputKind { key, found: text }),
+        kind: keys.parsed("type", |key, text| {
+            let mut kinds = InputKind::ALL.into_iter();
+            let known = kinds.find(|kind| kind.name() == text);
+            known.ok_or(SpecReason::InputKind { key, found: text })
         })?,
         url: keys.parsed("url", address)?,
         suites: keys.texts("suites")?,
@@ -102,16 +76,22 @@ fn input(keys: &Keys<'_>, name: &str, offset: usize) -> Result<PartialInput, Spe
             .transpose()?,
         archives: archives(keys)?,
         packages: keys.texts("packages")?,
-        place: (place.file, place.line, place.column),
+        sha256: keys.parsed("sha256", digest)?,
+        path: keys.path_value("path")?,
+        reference: keys.text("reference")?,
+        digest: keys.parsed("digest", digest)?,
+        follows: keys.text("follows")?,
+        place: place.unwrap_or((super::FILE_NAME.to_owned(), 1, 1)),
     })
 }
 
 /// The hash of each suite's release file.
-fn releases(keys: &Keys<'_>) -> Result<BTreeMap<String, Sha256>, SpecError> {
+fn releases(keys: &Keys<'_, '_>) -> Read<BTreeMap<String, Sha256>> {
     let mut releases = BTreeMap::new();
-    for suite in keys.set.keys() {
-        if let Some(sha256) = keys.parsed(suite, digest)? {
-            releases.insert(suite.clone(), sha256);
+    for attr in keys.evaluator.by_name(keys.attrs) {
+        let suite = keys.evaluator.name_text(attr.name);
+        if let Some(sha256) = keys.parsed(&suite, digest)? {
+            releases.insert(suite.into_owned(), sha256);
         }
     }
     Ok(releases)
@@ -140,12 +120,17 @@ pub(super) fn platform(key: String, text: String) -> Result<Architecture, SpecRe
 }
 
 pub(super) fn digest(key: String, text: String) -> Result<Sha256, SpecReason> {
-    text.parse()
+    let hex = text.strip_prefix("sha256:").unwrap_or(&text);
+    hex.parse()
         .map_err(|_| SpecReason::Digest { key, found: text })
 }
 
-fn base(keys: &Keys<'_>) -> Result<PartialBase, SpecError> {
-    keys.only(&["packages", "recommends", "tier"])?;
+/// The `base` section of a file or of an image.
+pub(super) fn base(around: &Keys<'_, '_>) -> Read<PartialBase> {
+    let Some(keys) = around.keys("base")? else {
+        return Ok(PartialBase::default());
+    };
+    keys.only_known()?;
     Ok(PartialBase {
         tier: keys.parsed("tier", |key, text| {
             let known = BaseTier::ALL.into_iter().find(|tier| tier.name() == text);
@@ -156,242 +141,35 @@ fn base(keys: &Keys<'_>) -> Result<PartialBase, SpecError> {
     })
 }
 
-fn layers(keys: &Keys<'_>) -> Result<PartialLayers, SpecError> {
-    keys.only(&["budget", "conflicts", "grouping", "recipes"])?;
+/// The `layers` section of a file or of an image.
+pub(super) fn layers(around: &Keys<'_, '_>) -> Read<PartialLayers> {
+    let Some(keys) = around.keys("layers")? else {
+        return Ok(PartialLayers::default());
+    };
+    keys.only_known()?;
     let recipes = keys.keys("recipes")?;
     if let Some(recipes) = &recipes {
-        recipes.only(&["tree", "wheel"])?;
+        recipes.only_known()?;
     }
-    let recipe = |name| {
-        recipes
-            .as_ref()
-            .map(|recipes| recipes.text(name))
-            .transpose()
-            .map(Option::flatten)
+    let recipe = |name| match &recipes {
+        Some(recipes) => recipes.text(name),
+        None => Ok(None),
     };
     Ok(PartialLayers {
         budget: keys.number("budget", BUDGET)?,
-        conflicts: keys
-            .keys("conflicts")?
-            .map(|rules| rules.each_path())
-            .transpose()?,
+        conflicts: keys.text_map("conflicts", |key, name| {
+            let path = name.strip_prefix('/').unwrap_or(name);
+            let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+            match path.split('/').all(is_plain) {
+                true => Ok(path.to_owned()),
+                false => Err(SpecReason::ImagePath {
+                    key,
+                    found: name.to_owned(),
+                }),
+            }
+        })?,
         grouping: keys.text("grouping")?,
         tree: recipe("tree")?,
         wheel: recipe("wheel")?,
     })
-}
-
-/// A set of keys, with the path to it.
-pub(super) struct Keys<'d> {
-    pub(super) document: &'d Document<'d>,
-    pub(super) path: String,
-    pub(super) set: &'d Set,
-}
-
-impl<'d> Keys<'d> {
-    pub(super) fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
-    }
-
-    /// Refuses keys that do not exist: a misspelt one would silently do nothing.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), SpecError> {
-        match self
-            .set
-            .iter()
-            .find(|(key, _)| !known.contains(&key.as_str()))
-        {
-            None => Ok(()),
-            Some((key, value)) => {
-                let reason = SpecReason::UnknownKey {
-                    key: self.path_of(key),
-                    known: known.join(", "),
-                };
-                Err(self.document.error(value.key_offset, reason))
-            }
-        }
-    }
-
-    pub(super) fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> SpecError {
-        let (key, found) = (self.path_of(key), value.content.describe());
-        let reason = match value.content {
-            Content::Expression(found) => SpecReason::NotLiteral { key, found },
-            _ => SpecReason::WrongType {
-                key,
-                expected,
-                found,
-            },
-        };
-        self.document.error(value.offset, reason)
-    }
-
-    fn keys(&self, key: &str) -> Result<Option<Self>, SpecError> {
-        match self.set.get(key) {
-            None => Ok(None),
-            Some(Value {
-                content: Content::Set(set),
-                ..
-            }) => Ok(Some(Keys {
-                document: self.document,
-                path: self.path_of(key),
-                set,
-            })),
-            Some(value) => Err(self.wrong(key, value, "a set")),
-        }
-    }
-
-    /// Reads every value of the set, each a set itself.
-    fn each<T, C: FromIterator<(String, T)>>(
-        &self,
-        read: impl Fn(&Self, &str, usize) -> Result<T, SpecError>,
-    ) -> Result<C, SpecError> {
-        let entries = self
-            .set
-            .iter()
-            .filter_map(|(name, value)| match self.keys(name) {
-                Ok(keys) => {
-                    keys.map(|keys| Ok((name.clone(), read(&keys, name, value.key_offset)?)))
-                }
-                Err(error) => Some(Err(error)),
-            });
-        entries.collect()
-    }
-
-    fn text(&self, key: &str) -> Result<Option<String>, SpecError> {
-        match self.set.get(key) {
-            None => Ok(None),
-            Some(Value {
-                content: Content::Text(text),
-                ..
-            }) => Ok(Some(text.clone())),
-            Some(value) => Err(self.wrong(key, value, "a string")),
-        }
-    }
-
-    pub(super) fn parsed<T>(
-        &self,
-        key: &str,
-        parse: impl FnOnce(String, String) -> Result<T, SpecReason>,
-    ) -> Result<Option<T>, SpecError> {
-        let (Some(text), Some(value)) = (self.text(key)?, self.set.get(key)) else {
-            return Ok(None);
-        };
-        parse(self.path_of(key), text)
-            .map(Some)
-            .map_err(|reason| self.document.error(value.offset, reason))
-    }
-
-    fn texts(&self, key: &str) -> Result<Option<Vec<String>>, SpecError> {
-        let Some(value) = self.set.get(key) else {
-            return Ok(None);
-        };
-        let Content::List(items) = &value.content else {
-            return Err(self.wrong(key, value, "a list of strings"));
-        };
-        let texts = items.iter().map(|item| match &item.content {
-            Content::Text(text) => Ok(text.clone()),
-            _ => Err(self.wrong(key, item, "a list of strings")),
-        });
-        texts.collect::<Result<_, _>>().map(Some)
-    }
-
-    /// Reads a list of strings that each mean something.
-    fn parsed_list<T>(
-        &self,
-        key: &str,
-        parse: impl Fn(String, String) -> Result<T, SpecReason>,
-    ) -> Result<Option<Vec<T>>, SpecError> {
-        let (Some(texts), Some(value)) = (self.texts(key)?, self.set.get(key)) else {
-            return Ok(None);
-        };
-        let Content::List(items) = &value.content else {
-            return Err(self.wrong(key, value, "a list of strings"));
-        };
-        let parsed = texts.into_iter().zip(items).map(|(text, item)| {
-            parse(self.path_of(key), text)
-                .map_err(|reason| self.document.error(item.offset, reason))
-        });
-        parsed.collect::<Result<_, _>>().map(Some)
-    }
-
-    /// Every key, which is a path in the image, with its text. The path may begin at the root or be relative to it.
-    fn each_path(&self) -> Result<BTreeMap<String, String>, SpecError> {
-        let mut texts = BTreeMap::new();
-        for (key, value) in self.set {
-            let path = key.strip_prefix('/').unwrap_or(key);
-            let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
-            let owner = self.text(key)?.unwrap_or_default();
-            if !path.split('/').all(is_plain) || texts.insert(path.to_owned(), owner).is_some() {
-                let (key, found) = (self.path.clone(), key.clone());
-                let reason = SpecReason::ImagePath { key, found };
-                return Err(self.document.error(value.key_offset, reason));
-            }
-        }
-        Ok(texts)
-    }
-
-    /// Files beside the spec or below, relative to it.
-    fn paths(&self, key: &str) -> Result<Option<Vec<String>>, SpecError> {
-        let Some(value) = self.set.get(key) else {
-            return Ok(None);
-        };
-        let Content::List(items) = &value.content else {
-            return Err(self.wrong(key, value, "a list of paths"));
-        };
-        let paths = items.iter().map(|item| {
-            let Content::Path(written) = &item.content else {
-                return Err(self.wrong(key, item, "a list of paths"));
-            };
-            let below = written.strip_prefix("./").unwrap_or(written);
-            if below.split('/').any(|part| matches!(part, "" | "." | "..")) {
-                let reason = SpecReason::PathOutside {
-                    key: self.path_of(key),
-                    found: written.clone(),
-                };
-                return Err(self.document.error(item.offset, reason));
-            }
-            Ok(below.to_owned())
-        });
-        paths.collect::<Result<_, _>>().map(Some)
-    }
-
-    fn boolean(&self, key: &str) -> Result<Option<bool>, SpecError> {
-        match self.set.get(key) {
-            None => Ok(None),
-            Some(Value {
-                content: Content::Boolean(value),
-                ..
-            }) => Ok(Some(*value)),
-            Some(value) => Err(self.wrong(key, value, "true or false")),
-        }
-    }
-
-    fn number(
-        &self,
-        key: &str,
-        range: std::ops::RangeInclusive<i64>,
-    ) -> Result<Option<u32>, SpecError> {
-        let Some(value) = self.set.get(key) else {
-            return Ok(None);
-        };
-        let Content::Integer(found) = value.content else {
-            return Err(self.wrong(key, value, "a number"));
-        };
-        match u32::try_from(found) {
-            Ok(number) if range.contains(&found) => Ok(Some(number)),
-            _ => {
-                let (least, most) = range.into_inner();
-                let reason = SpecReason::Range {
-                    key: self.path_of(key),
-                    least,
-                    most,
-                    found,
-                };
-                Err(self.document.error(value.offset, reason))
-            }
-        }
-    }
 }

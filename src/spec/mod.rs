@@ -1,33 +1,39 @@
-//! The spec: where packages come from and how images are cut, in the syntax of Nix.
+//! The spec: where packages come from, which images there are, and how they are cut, in the language of Nix.
 //!
-//! `cognix.nix` is flake-like: `{ description; inputs; base; layers; outputs; }`. The program carries a default one; a
-//! model's own file extends it ([`Spec::extend`]). [`parse`] turns text into what one file says, [`Spec::settings`]
-//! into values that later stages work with.
+//! `cognix.nix` is flake-like: `{ description; inputs; outputs = { self, cognix, … }: { images; packages; overrides; }; }`,
+//! with defaults for every image (`platforms`, `base`, `layers`, `wheels`) beside. The program carries a default one; a
+//! model's own file extends it ([`Spec::extend`]). [`options::OPTIONS`] lists every key.
 //!
-//! Inputs and settings are literals, read from the syntax tree; nothing is evaluated. Anything else there is an error
-//! with its line and column. `outputs` must parse, and is not looked at.
+//! A spec is evaluated twice. Before locking, [`load`] gives the [`Settings`] and [`variants`] the [`Variant`]s: what is asked for.
+//! Afterwards, with the locked packages at hand, [`derivations`] gives the [`Derivations`] that come into one image. The
+//! functions that outputs see as `cognix` are written in the language themselves (`library.nix`), so a real Nix makes the
+//! same derivations.
 
 mod architecture;
 mod archives;
 mod decode;
+mod disk;
 mod error;
-mod literal;
-mod nesting;
+mod evaluate;
+mod images;
+mod keys;
+pub mod options;
 mod settings;
+mod show;
 #[cfg(test)]
 mod tests;
 mod variant;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 pub use architecture::{Architecture, ArchitectureError};
 pub use error::{SpecError, SpecReason};
+pub use evaluate::{Known, LockedImage, LockedPackage};
 pub use settings::{
     Base, BaseTier, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput,
     PartialLayers, PinnedArchive, Settings, Spec, WheelPolicy,
 };
+pub use show::{Branch, check, show};
 pub use variant::{
     DEFAULT_VARIANT, Derivations, ExtraPackage, Pin, ProjectFiles, StoreText, Torch, TorchMode,
     Variant,
@@ -35,42 +41,28 @@ pub use variant::{
 
 /// The name of a model's own spec, beside its `cog.yaml`.
 pub const FILE_NAME: &str = "cognix.nix";
-/// The largest file that is read.
-pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// The spec that the program carries.
 const DEFAULT: &str = include_str!("../../cognix.nix");
 
-/// Reads one spec; `file_name` is only shown.
+/// Reads one spec apart from its outputs; `file_name` is only shown.
 pub fn parse(text: &str, file_name: &str) -> Result<Spec, SpecError> {
-    let document = literal::read(text, file_name)?;
-    decode::spec(&document)
+    evaluate::parse(text, file_name)
 }
 
 /// The settings of a project: the built-in spec, extended by the project's own where there is one.
 pub fn load(project: &Path) -> Result<Settings, SpecError> {
-    let builtin = Spec::builtin()?;
-    let own = match read(&project.join(FILE_NAME)) {
-        Ok(text) => parse(&text, FILE_NAME)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return builtin.settings(),
-        Err(error) => {
-            return Err(SpecError {
-                file: FILE_NAME.to_owned(),
-                line: 1,
-                column: 1,
-                reason: Box::new(SpecReason::Unreadable(error.to_string())),
-            });
-        }
-    };
-    builtin.extend(own).settings()
+    evaluate::settings(project)
 }
 
-/// A file's text; of one that is too large only as much as [`parse`] needs to refuse it.
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let limit = MAX_BYTES as u64 + 1;
-    File::open(path)?.take(limit).read_to_string(&mut text)?;
-    Ok(text)
+/// The images that the spec of a project makes, sorted by name; one that changes nothing where it names none.
+pub fn variants(project: &Path, known: &Known) -> Result<Vec<Variant>, SpecError> {
+    evaluate::within(project, known, |session| session.variants())
+}
+
+/// What the spec of a project brings into the image of one variant, which needs what is locked for it.
+pub fn derivations(project: &Path, variant: &str, known: &Known) -> Result<Derivations, SpecError> {
+    evaluate::within(project, known, |session| session.derivations(variant))
 }
 
 impl Spec {

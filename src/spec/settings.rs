@@ -51,6 +51,16 @@ pub struct PartialInput {
     pub archives: Option<Vec<PinnedArchive>>,
     /// Packages that come from a Python index and no other.
     pub packages: Option<Vec<String>>,
+    /// See [`Input::sha256`].
+    pub sha256: Option<Sha256>,
+    /// See [`Input::path`].
+    pub path: Option<String>,
+    /// See [`Input::reference`].
+    pub reference: Option<String>,
+    /// See [`Input::digest`].
+    pub digest: Option<Sha256>,
+    /// The input that this one is another name of.
+    pub follows: Option<String>,
     /// Where the input is written: file, line and column.
     pub place: (String, u32, u32),
 }
@@ -84,12 +94,18 @@ pub struct PartialLayers {
 /// How a package source is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputKind {
-    /// An index of Python packages.
+    /// The machine's own index of Python packages, or a mirror of it.
     Pypi,
     /// A Debian archive.
     Debian,
-    /// A folder of files that are named one by one.
+    /// A further index of Python packages, at an address.
+    Index,
+    /// One file at an address, or a folder of files that are named one by one.
     Url,
+    /// Files of the project.
+    Path,
+    /// An image of a registry.
+    Oci,
 }
 
 /// A file of one's own that stands for an interpreter.
@@ -111,6 +127,8 @@ pub struct PinnedArchive {
 pub struct Settings {
     /// Package sources by name.
     pub inputs: BTreeMap<String, Input>,
+    /// Other names of inputs, and the input that each means.
+    pub follows: BTreeMap<String, String>,
     /// Packages below every model.
     pub base: Base,
     /// How images are cut.
@@ -149,6 +167,14 @@ pub struct Input {
     pub archives: Vec<PinnedArchive>,
     /// Packages that come from a Python index and no other; when there are any, nothing else comes from it.
     pub packages: Vec<String>,
+    /// The digest that the file at an address must have; the lock records it where the spec does not say it.
+    pub sha256: Option<Sha256>,
+    /// Files of the project, below its folder.
+    pub path: Option<String>,
+    /// An image of a registry, as in `registry.example/name:tag`.
+    pub reference: Option<String>,
+    /// The digest of that image's manifest; the lock records it where the spec does not say it.
+    pub digest: Option<Sha256>,
     /// Where the input is written: line and column. Python indexes are asked in this order.
     pub place: (u32, u32),
 }
@@ -221,12 +247,41 @@ pub struct LayerRecipes {
 }
 
 impl InputKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Pypi,
+        Self::Debian,
+        Self::Index,
+        Self::Url,
+        Self::Path,
+        Self::Oci,
+    ];
+
     /// The kind as a spec writes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pypi => "pypi",
             Self::Debian => "debian",
+            Self::Index => "index",
             Self::Url => "url",
+            Self::Path => "path",
+            Self::Oci => "oci",
+        }
+    }
+
+    /// Whether Python packages are looked up there.
+    pub fn is_index(self) -> bool {
+        matches!(self, Self::Pypi | Self::Index)
+    }
+
+    /// The keys that have a meaning for an input of this kind, besides its type.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Pypi | Self::Index => &["url", "packages"],
+            Self::Debian => &["url", "suites", "components", "keys", "releases"],
+            Self::Url => &["url", "sha256", "archives"],
+            Self::Path => &["path"],
+            Self::Oci => &["reference", "digest"],
         }
     }
 }
@@ -248,9 +303,7 @@ impl Settings {
     /// The Python package indexes, in the order written.
     pub fn indexes(&self) -> Vec<&Input> {
         let inputs = self.inputs.values();
-        let mut indexes: Vec<_> = inputs
-            .filter(|input| input.kind == InputKind::Pypi)
-            .collect();
+        let mut indexes: Vec<_> = inputs.filter(|input| input.kind.is_index()).collect();
         indexes.sort_by_key(|input| input.place);
         indexes
     }
@@ -290,12 +343,24 @@ impl Spec {
 
     /// The whole, if nothing is missing.
     pub fn settings(self) -> Result<Settings, SpecError> {
-        let inputs = self
-            .inputs
-            .into_iter()
-            .map(|(name, input)| Ok((name.clone(), input.complete(name)?)));
+        let mut inputs = BTreeMap::new();
+        let mut follows = BTreeMap::new();
+        for (name, input) in &self.inputs {
+            let Some(target) = &input.follows else {
+                inputs.insert(name.clone(), input.clone().complete(name.clone())?);
+                continue;
+            };
+            let is_end = |input: &PartialInput| input.follows.is_none();
+            if !self.inputs.get(target).is_some_and(is_end) {
+                let key = format!("inputs.{name}.follows");
+                let found = target.clone();
+                return Err(input.error(SpecReason::Follows { key, found }));
+            }
+            follows.insert(name.clone(), target.clone());
+        }
         Ok(Settings {
-            inputs: inputs.collect::<Result<_, _>>()?,
+            inputs,
+            follows,
             base: Base {
                 tier: set("base.tier", self.base.tier)?,
                 packages: set("base.packages", self.base.packages)?,
@@ -328,42 +393,73 @@ impl PartialInput {
         self.releases = over.releases.or(self.releases.take());
         self.archives = over.archives.or(self.archives.take());
         self.packages = over.packages.or(self.packages.take());
+        self.sha256 = over.sha256.or(self.sha256);
+        self.path = over.path.or(self.path.take());
+        self.reference = over.reference.or(self.reference.take());
+        self.digest = over.digest.or(self.digest);
+        self.follows = over.follows.or(self.follows.take());
         self.place = over.place;
     }
 
+    fn error(&self, reason: SpecReason) -> SpecError {
+        SpecError {
+            place: Some(self.place.clone()),
+            reason: Box::new(reason),
+        }
+    }
+
+    /// The keys that the input has, by name.
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            ("url", self.url.is_some()),
+            ("suites", self.suites.is_some()),
+            ("components", self.components.is_some()),
+            ("keys", self.keys.is_some()),
+            ("releases", self.releases.is_some()),
+            ("archives", self.archives.is_some()),
+            ("packages", self.packages.is_some()),
+            ("sha256", self.sha256.is_some()),
+            ("path", self.path.is_some()),
+            ("reference", self.reference.is_some()),
+            ("digest", self.digest.is_some()),
+        ];
+        keys.into_iter()
+            .filter_map(|(key, is_set)| is_set.then_some(key))
+    }
+
     fn complete(self, name: String) -> Result<Input, SpecError> {
-        let missing = |key: &str| {
-            let (file, line, column) = self.place.clone();
-            let reason = Box::new(SpecReason::Missing {
-                key: format!("inputs.{name}.{key}"),
-            });
-            SpecError {
-                file,
-                line,
-                column,
-                reason,
-            }
-        };
+        let key = |key: &str| format!("inputs.{name}.{key}");
+        let missing = |name: &str| self.error(SpecReason::Missing { key: key(name) });
         let kind = self.kind.ok_or_else(|| missing("type"))?;
-        let (suites, components) = match kind {
-            InputKind::Pypi | InputKind::Url => (Vec::new(), Vec::new()),
-            InputKind::Debian => (
-                self.suites.clone().ok_or_else(|| missing("suites"))?,
-                self.components
-                    .clone()
-                    .ok_or_else(|| missing("components"))?,
-            ),
+        if let Some(other) = self.keys().find(|key| !kind.keys().contains(key)) {
+            let (key, kind) = (key(other), kind.name());
+            return Err(self.error(SpecReason::NotForKind { key, kind }));
+        }
+        let required = match kind {
+            InputKind::Pypi | InputKind::Url => None,
+            InputKind::Index => self.url.is_none().then_some("url"),
+            InputKind::Path => self.path.is_none().then_some("path"),
+            InputKind::Oci => self.reference.is_none().then_some("reference"),
+            InputKind::Debian if self.suites.is_none() => Some("suites"),
+            InputKind::Debian => self.components.is_none().then_some("components"),
         };
+        if let Some(required) = required {
+            return Err(missing(required));
+        }
         Ok(Input {
             name,
             kind,
             url: self.url,
-            suites,
-            components,
+            suites: self.suites.unwrap_or_default(),
+            components: self.components.unwrap_or_default(),
             keys: self.keys.unwrap_or_default(),
             releases: self.releases.unwrap_or_default(),
             archives: self.archives.unwrap_or_default(),
             packages: self.packages.unwrap_or_default(),
+            sha256: self.sha256,
+            path: self.path,
+            reference: self.reference,
+            digest: self.digest,
             place: (self.place.1, self.place.2),
         })
     }
@@ -372,9 +468,7 @@ impl PartialInput {
 /// A setting that no file names: only possible when the built-in spec was not extended but replaced.
 fn set<T>(key: &str, value: Option<T>) -> Result<T, SpecError> {
     value.ok_or_else(|| SpecError {
-        file: super::FILE_NAME.to_owned(),
-        line: 1,
-        column: 1,
+        place: Some((super::FILE_NAME.to_owned(), 1, 1)),
         reason: Box::new(SpecReason::Missing {
             key: key.to_owned(),
         }),

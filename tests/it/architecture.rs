@@ -69,7 +69,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("indicatif", &["cli"]),
     ("oci_spec", &["container", "image"]),
     ("pgp", &["lock"]),
-    ("rnix", &["spec"]),
+    ("cognix_language", &["cli", "spec"]),
     ("tar", &["builtins", "container", "image", "layers"]),
     ("libdeflater", &["builtins", "layers"]),
     ("uv_python", &["lock", "mirrors"]),

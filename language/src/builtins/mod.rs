@@ -139,6 +139,19 @@ pub const GLOBAL: &[&str] = &[
     "true",
 ];
 
+/// Fails with the message that it is called with. It has no name in the language.
+pub(crate) static FAILING: Builtin = Builtin {
+    name: "throw",
+    parameters: &["message"],
+    doc: "",
+    function: |evaluator, arguments, pos| {
+        let message = evaluator.force(arguments[0])?;
+        let message = evaluator.string_value(message, pos)?.0;
+        let message = String::from_utf8_lossy(message);
+        Err(crate::Fault::new(crate::ErrorKind::Thrown, pos, message))
+    },
+};
+
 /// The names that are always there.
 pub(crate) fn base<'a>(evaluator: &Evaluator<'a>) -> Base<'a> {
     let mut entries: Vec<(&'static str, &'a Thunk<'a>)> = Vec::new();

@@ -18,10 +18,11 @@ use std::sync::atomic::Ordering;
 use bumpalo::Bump;
 
 use crate::builtins::{self, derivation::Drafts};
-use crate::error::{ErrorKind, Eval, Fault};
+use crate::error::{ErrorKind, Eval, EvalError, Fault};
 use crate::files::Files;
 use crate::limits::Limits;
 use crate::source::{Origin, Place, Pos, Sources};
+use crate::syntax::tree::Parameter;
 use crate::syntax::{self, Base, Extra, Reading};
 use crate::value::{
     Attr, Attrs, Context, ContextElement, Env, State, Str, Symbol, Symbols, Thunk, Value,
@@ -425,6 +426,43 @@ impl<'a> Evaluator<'a> {
     /// Where a position is in its text.
     pub fn place(&self, pos: Pos) -> Option<Place> {
         self.sources.place(pos)
+    }
+
+    /// A mistake with its places looked up.
+    pub fn explain(&self, fault: Fault) -> EvalError {
+        fault.resolve(&self.sources)
+    }
+
+    /// A value that fails with this message when somebody asks for it.
+    pub fn failing(&self, message: &str) -> &'a Thunk<'a> {
+        let message = self.known(self.string(message));
+        self.lazy_call(Value::Builtin(&builtins::FAILING), &[message])
+    }
+
+    /// The names that a function takes, if it takes a set with these and no others.
+    pub fn closed_pattern(&self, function: Value<'a>) -> Option<Vec<Symbol>> {
+        let Value::Lambda(lambda) = function else {
+            return None;
+        };
+        match &lambda.expr.parameter {
+            Parameter::Pattern {
+                formals,
+                open: false,
+                ..
+            } => Some(formals.iter().map(|formal| formal.name).collect()),
+            _ => None,
+        }
+    }
+
+    /// Where a path is below the project's folder; `None` for what is elsewhere.
+    pub fn project_path<'p>(&self, path: &'p str) -> Option<&'p str> {
+        crate::paths::below(self.root, path)
+    }
+
+    /// The path of a file of the project.
+    pub fn project_file(&self, below: &str) -> Value<'a> {
+        let path = crate::paths::absolute(self.root, below);
+        Value::Path(self.arena.alloc_str(&path))
     }
 
     /// What `builtins.trace` and `builtins.warn` said so far, in the order of evaluation.
