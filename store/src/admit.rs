@@ -124,25 +124,31 @@ impl Gate {
             paths: Vec::new(),
             realisations: admission.realisations,
         };
+        let paths = admission.paths.iter().map(Prepared::path).cloned();
+        let paths: Vec<StorePath> = paths.collect();
+        let valid = context.database.are_valid(paths.iter())?;
         for (number, prepared) in admission.paths.into_iter().enumerate() {
-            if context.database.is_valid(prepared.path())? {
+            if valid.contains(prepared.path()) {
                 continue;
             }
             let place = context.layout.real_path(prepared.path());
-            let gone = if is_text(&prepared) {
-                settle_text(context, &staging, &prepared, &place, number)?
+            let text = is_text(&prepared);
+            let mut folder = false;
+            let mut gone = false;
+            if text {
+                gone = settle_text(context, &staging, &prepared, &place, number)?;
             } else {
                 clear(&staging, &place, number)?;
-                false
-            };
+                folder = fs::symlink_metadata(&prepared.staged)
+                    .map_err(StoreError::io("look at", &prepared.staged))?
+                    .is_dir();
+            }
             if !gone {
-                let metadata = fs::symlink_metadata(&prepared.staged)
-                    .map_err(StoreError::io("look at", &prepared.staged))?;
                 moving.push(Moving {
-                    text: is_text(&prepared),
                     staged: prepared.staged,
                     place,
-                    folder: metadata.is_dir(),
+                    text,
+                    folder,
                 });
             }
             registrations.paths.push(prepared.registration);

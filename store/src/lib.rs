@@ -38,6 +38,6 @@ pub use error::StoreError;
 pub use events::{Event, EventSink, Silent};
 pub use fetch::{FetchError, FetchOptions, MirrorError, Mirrors};
 pub use realise::{ErrorKind, RealiseError, Realised, Realiser, Stats};
-pub use store::{Durability, Store};
+pub use store::{Durability, Store, Text};
 pub use tokio_util::sync::CancellationToken;
 pub use verify::{Problem, VerifyReport};

@@ -144,6 +144,19 @@ impl DerivationGraph {
         })
     }
 
+    /// The derivations that no other one takes in.
+    pub fn tops(&self) -> impl Iterator<Item = &Derivation> {
+        let mut used = vec![false; self.nodes.len()];
+        for input in self.nodes.iter().flat_map(|node| &node.inputs) {
+            used[*input] = true;
+        }
+        self.nodes
+            .iter()
+            .zip(used)
+            .filter(|(_, used)| !used)
+            .map(|(node, _)| &node.derivation)
+    }
+
     /// The key under which the realisation of an output is recorded. `None` when the derivation is not in or makes no such
     /// output.
     pub fn realisation_id(&self, derivation: &StorePath, output: &str) -> Option<RealisationId> {

@@ -65,6 +65,12 @@ proptest! {
         prop_assert_eq!(&forwards, &backwards);
         prop_assert_eq!(forwards.len(), all.len());
         prop_assert!(forwards.iter().eq(backwards.iter()));
+        let tops: Vec<StorePath> = forwards.tops().map(Derivation::path).collect();
+        prop_assert_eq!(forwards.input_closure(&tops).len(), all.len());
+        for (index, top) in tops.iter().enumerate() {
+            let others = [&tops[..index], &tops[index + 1..]].concat();
+            prop_assert!(!forwards.input_closure(&others).contains(top));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Two connections: one that reads and never waits for writers (WAL), one that is opened at the first write. Every write is
 //! one immediate transaction, durable when it returns. Values that do not parse are reported as damage, never skipped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use cognix_derivations::{PathInfo, RealisationId, StorePath};
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior,
+    CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, Transaction,
+    TransactionBehavior,
 };
 
 use super::schema::{self, State};
@@ -92,6 +93,27 @@ impl Database {
             .optional()
             .map_err(self.fail())?;
         row.map(|raw| self.complete(&connection, raw)).transpose()
+    }
+
+    /// Which of these paths are valid, all looked at in one moment.
+    pub(crate) fn are_valid<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a StorePath>,
+    ) -> Result<BTreeSet<&'a StorePath>, StoreError> {
+        let reader = self.reader();
+        let valid = || {
+            let transaction = reader.unchecked_transaction()?;
+            let mut valid = BTreeSet::new();
+            let mut statement =
+                transaction.prepare_cached("SELECT 1 FROM ValidPaths WHERE path = ?1")?;
+            for path in paths {
+                if statement.exists([path.to_string()])? {
+                    valid.insert(path);
+                }
+            }
+            Ok(valid)
+        };
+        valid().map_err(self.fail())
     }
 
     /// Everything about all valid paths, ordered by path.
@@ -178,14 +200,19 @@ impl Database {
         Ok(results)
     }
 
-    fn register_set(&self, connection: &Connection, set: &Registrations) -> Result<(), StoreError> {
+    fn register_set<'a>(
+        &self,
+        connection: &'a Connection,
+        set: &'a Registrations,
+    ) -> Result<(), StoreError> {
+        let mut inserts = Inserts::new(connection).map_err(self.fail())?;
         for registration in &set.paths {
-            insert_path(connection, registration).map_err(self.fail())?;
+            inserts.path(registration).map_err(self.fail())?;
         }
         for registration in &set.paths {
             for reference in &registration.info.references {
                 let path = &registration.info.path;
-                if !insert_reference(connection, path, reference).map_err(self.fail())? {
+                if !inserts.reference(path, reference).map_err(self.fail())? {
                     return Err(StoreError::MissingReference {
                         path: path.clone(),
                         reference: reference.clone(),
@@ -370,18 +397,39 @@ impl RawInfo {
     }
 }
 
-fn insert_path(
-    connection: &Connection,
-    registration: &Registration,
-) -> Result<(), rusqlite::Error> {
-    let info = &registration.info;
-    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO ValidPaths (path, hash, registrationTime, deriver, narSize, ultimate, ca)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (path) DO NOTHING",
-        )?
-        .execute((
+/// Inserts what one set holds. Statements are prepared once, and the rows of paths are remembered: a graph has thousands.
+struct Inserts<'a> {
+    connection: &'a Connection,
+    path: CachedStatement<'a>,
+    output: CachedStatement<'a>,
+    find: CachedStatement<'a>,
+    reference: CachedStatement<'a>,
+    rows: BTreeMap<&'a StorePath, i64>,
+}
+
+impl<'a> Inserts<'a> {
+    fn new(connection: &'a Connection) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            connection,
+            path: connection.prepare_cached(
+                "INSERT INTO ValidPaths (path, hash, registrationTime, deriver, narSize, ultimate, ca)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (path) DO NOTHING",
+            )?,
+            output: connection.prepare_cached(
+                "INSERT OR REPLACE INTO DerivationOutputs (drv, id, path) VALUES (?1, ?2, ?3)",
+            )?,
+            find: connection.prepare_cached("SELECT id FROM ValidPaths WHERE path = ?1")?,
+            reference: connection
+                .prepare_cached("INSERT OR IGNORE INTO Refs (referrer, reference) VALUES (?1, ?2)")?,
+            rows: BTreeMap::new(),
+        })
+    }
+
+    /// Inserts a path with its outputs, unless it is there.
+    fn path(&mut self, registration: &'a Registration) -> Result<(), rusqlite::Error> {
+        let info = &registration.info;
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let inserted = self.path.execute((
             info.path.to_string(),
             format!("sha256:{}", info.nar_hash),
             number(info.registration_time),
@@ -390,39 +438,41 @@ fn insert_path(
             info.ultimate.then_some(1),
             info.ca.as_ref().map(ToString::to_string),
         ))?;
-    if inserted == 0 {
-        return Ok(());
+        if inserted == 0 {
+            return Ok(());
+        }
+        let row = self.connection.last_insert_rowid();
+        self.rows.insert(&info.path, row);
+        for (output, path) in &registration.derivation_outputs {
+            self.output.execute((row, output, path.to_string()))?;
+        }
+        Ok(())
     }
-    let id = connection.last_insert_rowid();
-    for (output, path) in &registration.derivation_outputs {
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO DerivationOutputs (drv, id, path) VALUES (?1, ?2, ?3)",
-            )?
-            .execute((id, output, path.to_string()))?;
-    }
-    Ok(())
-}
 
-/// Whether both paths are valid, so that the reference could be recorded.
-fn insert_reference(
-    connection: &Connection,
-    path: &StorePath,
-    reference: &StorePath,
-) -> Result<bool, rusqlite::Error> {
-    let id = |path: &StorePath| -> Result<Option<i64>, rusqlite::Error> {
-        connection
-            .prepare_cached("SELECT id FROM ValidPaths WHERE path = ?1")?
+    /// Whether both paths are valid, so that the reference could be recorded.
+    fn reference(
+        &mut self,
+        path: &'a StorePath,
+        reference: &'a StorePath,
+    ) -> Result<bool, rusqlite::Error> {
+        let (Some(referrer), Some(reference)) = (self.row(path)?, self.row(reference)?) else {
+            return Ok(false);
+        };
+        self.reference.execute((referrer, reference))?;
+        Ok(true)
+    }
+
+    fn row(&mut self, path: &'a StorePath) -> Result<Option<i64>, rusqlite::Error> {
+        if let Some(row) = self.rows.get(path) {
+            return Ok(Some(*row));
+        }
+        let row = self
+            .find
             .query_row([path.to_string()], |row| row.get(0))
-            .optional()
-    };
-    let (Some(referrer), Some(reference)) = (id(path)?, id(reference)?) else {
-        return Ok(false);
-    };
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO Refs (referrer, reference) VALUES (?1, ?2)")?
-        .execute((referrer, reference))?;
-    Ok(true)
+            .optional()?;
+        self.rows.extend(row.map(|row| (path, row)));
+        Ok(row)
+    }
 }
 
 /// Settings that every writing connection needs; none of them is remembered by the file.

@@ -3,6 +3,8 @@
 //! A text, a batch of derivations and a tree enter here; what is built or fetched enters through [`crate::realise`]. All of
 //! them end at the same gate, so everything is hashed, normal and durable before it is valid.
 
+mod texts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
@@ -12,8 +14,8 @@ use std::sync::{Arc, Once};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cognix_derivations::{
-    ContentAddress, Derivation, DerivationGraph, Output, PathInfo, RealisationId, Sha256,
-    StorePath, StorePathName, content_addressed_path,
+    ContentAddress, Derivation, PathInfo, RealisationId, StorePath, StorePathName,
+    content_addressed_path,
 };
 
 use crate::admit::{Admission, Context, Gate, Prepared};
@@ -25,6 +27,8 @@ use crate::path_infos::{Database, PathInfos, Registration};
 use crate::roots::TemporaryRoots;
 use crate::staging::{Staging, sweep};
 use crate::tree;
+
+pub use texts::Text;
 
 /// Whether "done" means that it survives a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,84 +165,6 @@ impl Store {
         Ok(Derivation::parse(path.name(), &text)?)
     }
 
-    /// Adds a text. Its path follows from name, bytes and references; what it refers to must be valid.
-    pub fn add_text(
-        &self,
-        name: &StorePathName,
-        bytes: &[u8],
-        references: &BTreeSet<StorePath>,
-    ) -> Result<StorePath, StoreError> {
-        let ca = ContentAddress::Text(Sha256::of(bytes));
-        let path = content_addressed_path(name, &ca, references, false)?;
-        if self.is_valid(&path)? {
-            self.shared.roots.add(&[&path])?;
-            return Ok(path);
-        }
-        let staging = self.staging()?;
-        let text = Text {
-            path: path.clone(),
-            bytes,
-            ca,
-            references: references.clone(),
-            outputs: BTreeMap::new(),
-        };
-        let paths = vec![self.prepare_text(&staging, text)?];
-        let realisations = Vec::new();
-        self.admit(
-            staging,
-            Admission {
-                paths,
-                realisations,
-            },
-            &[],
-            &|| false,
-        )?;
-        Ok(path)
-    }
-
-    /// Adds the derivations of a graph that are not there yet: one sync and one transaction, however many they are.
-    ///
-    /// Where a derivation is valid, so is everything it stands on, and nothing below it is looked at.
-    pub fn add_derivations(&self, graph: &DerivationGraph) -> Result<(), StoreError> {
-        let mut inner = BTreeSet::new();
-        for derivation in graph.iter() {
-            inner.extend(derivation.input_derivations().keys().cloned());
-        }
-        let mut waiting: Vec<StorePath> = graph
-            .iter()
-            .map(Derivation::path)
-            .filter(|path| !inner.contains(path))
-            .collect();
-        let mut missing = BTreeMap::new();
-        while let Some(path) = waiting.pop() {
-            if missing.contains_key(&path) || self.is_valid(&path)? {
-                continue;
-            }
-            if let Some(derivation) = graph.get(&path) {
-                waiting.extend(derivation.input_derivations().keys().cloned());
-                missing.insert(path, derivation.clone());
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let staging = self.staging()?;
-        let paths = missing
-            .values()
-            .map(|derivation| self.prepare_derivation(&staging, derivation))
-            .collect::<Result<_, _>>()?;
-        let realisations = Vec::new();
-        self.admit(
-            staging,
-            Admission {
-                paths,
-                realisations,
-            },
-            &[],
-            &|| false,
-        )
-    }
-
     /// Adds a tree: `write` puts a file, a link or a folder at the path it is given. The path follows from name and content
     /// (recursive SHA-256, no references).
     pub fn import(
@@ -307,46 +233,6 @@ impl Store {
         self.shared.gate.admit(&context, staging, admission, held)
     }
 
-    /// Writes a `.drv` into the staging.
-    pub(crate) fn prepare_derivation(
-        &self,
-        staging: &Staging,
-        derivation: &Derivation,
-    ) -> Result<Prepared, StoreError> {
-        let bytes = derivation.to_aterm();
-        let outputs = derivation.outputs().iter().filter_map(known_path).collect();
-        let text = Text {
-            path: derivation.path(),
-            bytes: &bytes,
-            ca: ContentAddress::Text(Sha256::of(&bytes)),
-            references: derivation.references(),
-            outputs,
-        };
-        self.prepare_text(staging, text)
-    }
-
-    fn prepare_text(&self, staging: &Staging, text: Text<'_>) -> Result<Prepared, StoreError> {
-        let staged = staging.path().join(text.path.as_base_name());
-        fs::write(&staged, text.bytes).map_err(StoreError::io("write", &staged))?;
-        let scanned = tree::normalise(&staged, &BTreeSet::new())?;
-        Ok(Prepared {
-            registration: Registration {
-                info: PathInfo {
-                    path: text.path,
-                    nar_hash: scanned.nar_hash,
-                    nar_size: scanned.nar_size,
-                    references: text.references,
-                    deriver: None,
-                    ca: Some(text.ca),
-                    registration_time: now(),
-                    ultimate: false,
-                },
-                derivation_outputs: text.outputs,
-            },
-            staged,
-        })
-    }
-
     pub(crate) fn database(&self) -> &Database {
         &self.shared.database
     }
@@ -370,19 +256,6 @@ impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Store").field(&self.root()).finish()
     }
-}
-
-/// A text on its way in.
-struct Text<'a> {
-    path: StorePath,
-    bytes: &'a [u8],
-    ca: ContentAddress,
-    references: BTreeSet<StorePath>,
-    outputs: BTreeMap<String, StorePath>,
-}
-
-fn known_path((name, output): (&String, &Output)) -> Option<(String, StorePath)> {
-    Some((name.clone(), output.path()?.clone()))
 }
 
 /// The time for a row of the database; nothing else depends on it.

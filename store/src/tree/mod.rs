@@ -4,6 +4,8 @@
 //! nothing but files, folders and links. Everything is opened relative to the folder it is in and no link is followed.
 //! Memory does not depend on the size of files. Nothing is renamed or removed here.
 
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -21,6 +23,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::error::StoreError;
+
+pub(crate) use text::{hash_text, write_text};
 
 /// The time of everything in a store.
 const MTIME: i64 = 1;
@@ -289,7 +293,7 @@ impl Walker {
             self.note(stat, mode);
             return Ok(());
         }
-        self.remove_attributes(open)?;
+        remove_attributes(open.as_fd(), &self.path)?;
         if is_normal(stat, mode) {
             return Ok(());
         }
@@ -308,24 +312,6 @@ impl Walker {
                 stat.st_mtime
             ));
         }
-    }
-
-    fn remove_attributes(&self, open: &OwnedFd) -> Result<(), StoreError> {
-        let size = match rustix::fs::flistxattr(open, &mut [] as &mut [u8]) {
-            Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
-            Ok(size) => size,
-            Err(error) => return Err(self.errno("list the attributes of")(error)),
-        };
-        let mut names = vec![0_u8; size];
-        let size = rustix::fs::flistxattr(open, names.as_mut_slice())
-            .map_err(self.errno("list the attributes of"))?;
-        for name in names[..size].split(|byte| *byte == 0) {
-            if !name.is_empty() && !KEPT_ATTRIBUTES.contains(&name) {
-                rustix::fs::fremovexattr(open, name)
-                    .map_err(self.errno("remove an attribute of"))?;
-            }
-        }
-        Ok(())
     }
 
     /// A file that also has a name outside must not be changed: it is somebody else's too.
@@ -358,6 +344,25 @@ impl Walker {
     fn errno(&self, action: &'static str) -> impl FnOnce(Errno) -> StoreError {
         StoreError::errno(action, &self.path)
     }
+}
+
+fn remove_attributes(open: BorrowedFd<'_>, path: &Path) -> Result<(), StoreError> {
+    let listing = "list the attributes of";
+    let size = match rustix::fs::flistxattr(open, &mut [] as &mut [u8]) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(()),
+        Ok(size) => size,
+        Err(error) => return Err(StoreError::errno(listing, path)(error)),
+    };
+    let mut names = vec![0_u8; size];
+    let size = rustix::fs::flistxattr(open, names.as_mut_slice())
+        .map_err(StoreError::errno(listing, path))?;
+    for name in names[..size].split(|byte| *byte == 0) {
+        if !name.is_empty() && !KEPT_ATTRIBUTES.contains(&name) {
+            rustix::fs::fremovexattr(open, name)
+                .map_err(StoreError::errno("remove an attribute of", path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Counts the names of every file that has several.

@@ -166,3 +166,66 @@ fn store_1_a_path_that_does_not_follow_from_its_address_is_found() {
     let report = verify(&store);
     assert!(matches!(&report.problems[..], [Problem::Address { path, .. }] if *path == one.path));
 }
+
+/// Attributes, modes and times of texts are those that normalising gives.
+#[test]
+fn all_9_texts_are_normal_and_enter_together() {
+    let (_folder, store) = empty();
+    let text = |text_name: &str, bytes: &[u8], references: &[&StorePath]| Text {
+        name: name(text_name),
+        bytes: bytes.to_vec(),
+        references: references.iter().copied().cloned().collect(),
+    };
+    let first = text("first", b"one\n", &[]);
+    let path = store
+        .add_texts(std::slice::from_ref(&first))
+        .expect("one text")
+        .remove(0);
+    let second = text("second", b"", &[]);
+    let empty_path = content_addressed_path(
+        &second.name,
+        &ContentAddress::Text(cognix_derivations::Sha256::of(b"")),
+        &BTreeSet::new(),
+        false,
+    )
+    .expect("a path");
+    // One that is there, one twice, and one that refers to another of the same batch.
+    let third = text("third", path.to_string().as_bytes(), &[&path, &empty_path]);
+    let paths = store
+        .add_texts(&[third, first, second.clone(), second])
+        .expect("texts");
+    assert_eq!(
+        paths[1..],
+        [path.clone(), empty_path.clone(), empty_path.clone()]
+    );
+    let info = store.query(&paths[0]).expect("query").expect("valid");
+    assert_eq!(info.references, [path, empty_path].into());
+    for path in &paths {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = fs::symlink_metadata(store.real_path(path)).expect("metadata");
+        assert_eq!((metadata.mode() & 0o7777, metadata.mtime()), (0o444, 1));
+    }
+    let report = verify(&store);
+    assert_eq!((report.problems, report.unregistered), (vec![], vec![]));
+}
+
+#[test]
+fn store_3_a_text_that_refers_to_what_is_not_there_does_not_enter() {
+    let (_folder, store) = empty();
+    let absent =
+        StorePath::from_base_name("00000000000000000000000000000000-absent").expect("valid");
+    let fine = Text {
+        name: name("fine"),
+        bytes: b"text".to_vec(),
+        references: BTreeSet::new(),
+    };
+    let broken = Text {
+        references: [absent].into(),
+        ..fine.clone()
+    };
+    assert!(matches!(
+        store.add_texts(&[fine, broken]),
+        Err(StoreError::MissingReference { .. })
+    ));
+    assert_eq!(store.all_paths().expect("paths").len(), 0);
+}

@@ -5,6 +5,7 @@ mod opening;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
+use cognix_derivations::DerivationGraph;
 use serde_json::Value;
 
 use super::*;
