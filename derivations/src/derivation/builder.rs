@@ -88,6 +88,13 @@ impl DerivationBuilder {
         self
     }
 
+    /// Sets the whole environment, in place of what was set before.
+    #[must_use]
+    pub fn environment(mut self, environment: BTreeMap<String, Vec<u8>>) -> Self {
+        self.parts.env = environment;
+        self
+    }
+
     /// Takes in an output of another derivation. Its path stands in the environment or the arguments as
     /// [`super::downstream_placeholder`], or as itself where it is known beforehand.
     #[must_use]

@@ -364,13 +364,11 @@ impl<'a> Evaluator<'a> {
     fn finish(&self, name: &str, draft: Draft<'a>, pos: Pos) -> Eval<Derivation> {
         let mut builder = Derivation::builder(name)
             .plain_environment()
+            .environment(draft.env)
             .system(&draft.system)
             .builder(&draft.builder);
         for arg in draft.args {
             builder = builder.arg(arg);
-        }
-        for (key, value) in draft.env {
-            builder = builder.env(&key, value);
         }
         if let Some(structured) = draft.structured {
             let members: Vec<String> = structured
@@ -409,15 +407,10 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
-        let broken = |error: &dyn std::fmt::Display| Fault::value(pos, error.to_string());
-        let derivation = builder
-            .build_in(&drafts.graph)
-            .map_err(|error| broken(&error))?;
-        drafts
-            .graph
-            .insert(derivation.clone())
-            .map_err(|error| broken(&error))?;
-        Ok(derivation)
+        let added = drafts.graph.add(builder);
+        added
+            .cloned()
+            .map_err(|error| Fault::value(pos, error.to_string()))
     }
 
     /// `toFile`: a text in the store.

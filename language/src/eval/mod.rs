@@ -398,7 +398,7 @@ impl<'a> Evaluator<'a> {
     /// Attributes in the order of their names.
     pub fn by_name(&self, attrs: &Attrs<'a>) -> Vec<Attr<'a>> {
         let mut entries = attrs.entries().to_vec();
-        entries.sort_by_key(|attr| self.symbols.name(attr.name));
+        self.symbols.sort_by_name(&mut entries, |attr| attr.name);
         entries
     }
 

@@ -36,6 +36,12 @@ impl<'a> Symbols<'a> {
         symbol
     }
 
+    /// Puts what has names into their order.
+    pub(crate) fn sort_by_name<T>(&self, items: &mut [T], name: impl Fn(&T) -> Symbol) {
+        let names = &self.tables.borrow().names;
+        items.sort_by_key(|item| names[name(item).0 as usize]);
+    }
+
     /// The name of a number.
     pub(crate) fn name(&self, symbol: Symbol) -> &'a [u8] {
         self.tables.borrow().names[symbol.0 as usize]
