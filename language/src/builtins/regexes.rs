@@ -16,7 +16,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
         doc: "What the groups of a POSIX extended regular expression hold when it matches the whole text, as a list with `null` for groups that took no part; `null` when it does not match.",
         function: |evaluator, arguments, pos| {
             let (regex, text) = arguments_of(evaluator, arguments, pos)?;
-            let groups = regex.match_whole(text);
+            let mut steps = 0;
+            let groups = regex.match_whole(text, &mut steps);
+            evaluator.spend(steps / STATES, pos)?;
             match groups.map_err(|error| fault(&error, pos))? {
                 Some(groups) => listed(evaluator, text, &groups, pos),
                 None => Ok(Value::Null),
@@ -29,7 +31,10 @@ pub(super) const BUILTINS: &[Builtin] = &[
         doc: "Cuts a text where a POSIX extended regular expression matches: a list of the strings between the matches, and between these for each match the list of what its groups hold.",
         function: |evaluator, arguments, pos| {
             let (regex, text) = arguments_of(evaluator, arguments, pos)?;
-            let found = regex.find_all(text).map_err(|error| fault(&error, pos))?;
+            let mut steps = 0;
+            let found = regex.find_all(text, &mut steps);
+            evaluator.spend(steps / STATES, pos)?;
+            let found = found.map_err(|error| fault(&error, pos))?;
             if found.is_empty() {
                 return evaluator.list([arguments[1]].into_iter(), pos);
             }
@@ -46,6 +51,8 @@ pub(super) const BUILTINS: &[Builtin] = &[
     },
 ];
 
+/// How many states of an expression take as long as a step of the evaluation.
+const STATES: u64 = 16;
 /// Compiled expressions are kept for the evaluation, as many as this.
 const MAX_KEPT: usize = 1000;
 

@@ -73,6 +73,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
         function: |evaluator, arguments, pos| {
             let algorithm = algorithm(evaluator, arguments[0], pos)?;
             let (text, _) = evaluator.string_argument(arguments[1], pos)?;
+            evaluator.spend(text.len() as u64 / BYTES, pos)?;
             let hash = cognix_derivations::NixHash::of(algorithm, text);
             Ok(evaluator.string(hash.to_hex()))
         },
@@ -137,6 +138,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
         },
     },
 ];
+
+/// How many bytes are gone through in the time that a step of the evaluation takes.
+const BYTES: u64 = 64;
 
 /// The algorithm that an argument names.
 pub(super) fn algorithm<'a>(
@@ -217,6 +221,7 @@ fn replace_strings<'a>(
         .collect::<Eval<Vec<&[u8]>>>()?;
     let (text, context) = evaluator.string_argument(arguments[2], pos)?;
     let mut elements = context.elements().to_vec();
+    evaluator.spend(text.len() as u64 / BYTES, pos)?;
     let mut used = vec![false; to.len()];
     let mut added = 0_usize;
     let replaced = strings::replace(text, &patterns, |index| {

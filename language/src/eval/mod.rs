@@ -264,6 +264,16 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    /// Counts work that one call did as the steps that would have taken as long.
+    pub(crate) fn spend(&self, steps: u64, pos: Pos) -> Eval<()> {
+        if steps == 0 {
+            return Ok(());
+        }
+        let steps = self.steps.get().saturating_add(steps);
+        self.steps.set(steps);
+        self.check_limits(pos, steps)
+    }
+
     #[cold]
     fn check_limits(&self, pos: Pos, steps: u64) -> Eval<()> {
         let cancelled = self.limits.cancelled.as_ref();

@@ -56,13 +56,18 @@ impl Regex {
         program::compile(&parse::parse(pattern)?).map(Self)
     }
 
-    /// The groups, when the expression matches the whole text.
-    pub(crate) fn match_whole(&self, text: &[u8]) -> Result<Option<Groups>, RegexError> {
-        run::match_whole(&self.0, text)
+    /// The groups, when the expression matches the whole text. `steps` grows by how many states that took.
+    pub(crate) fn match_whole(
+        &self,
+        text: &[u8],
+        steps: &mut u64,
+    ) -> Result<Option<Groups>, RegexError> {
+        run::match_whole(&self.0, text, steps)
     }
 
-    /// Every match, from left to right, each the longest at its place and none overlapping another.
-    pub(crate) fn find_all(&self, text: &[u8]) -> Result<Vec<Found>, RegexError> {
-        run::find_all(&self.0, text)
+    /// Every match, from left to right, each the longest at its place and none overlapping another. `steps` grows by how
+    /// many states that took.
+    pub(crate) fn find_all(&self, text: &[u8], steps: &mut u64) -> Result<Vec<Found>, RegexError> {
+        run::find_all(&self.0, text, steps)
     }
 }

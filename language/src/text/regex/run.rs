@@ -16,35 +16,31 @@ const MAX_PENDING: usize = 4 << 20;
 /// How many choices times bytes are remembered, 128 MiB.
 const MAX_CELLS: usize = 1 << 29;
 /// How many states one call visits at most; some seconds.
-const MAX_STEPS: usize = 1 << 30;
+const MAX_STEPS: u64 = 1 << 30;
 
 /// The groups, when the whole text matches.
-pub(super) fn match_whole(program: &Program, text: &[u8]) -> Result<Option<Groups>, RegexError> {
+pub(super) fn match_whole(
+    program: &Program,
+    text: &[u8],
+    steps: &mut u64,
+) -> Result<Option<Groups>, RegexError> {
     let mut walk = Walk::new(program, text, true)?;
-    walk.try_at(0, false)?;
+    let result = walk.try_at(0, false);
+    *steps += walk.steps;
+    result?;
     Ok(walk.best.take().map(|(_, slots)| groups(&slots)))
 }
 
 /// Every match from left to right. After an empty match, a longer one is tried at the same place before moving on.
-pub(super) fn find_all(program: &Program, text: &[u8]) -> Result<Vec<Found>, RegexError> {
+pub(super) fn find_all(
+    program: &Program,
+    text: &[u8],
+    steps: &mut u64,
+) -> Result<Vec<Found>, RegexError> {
     let mut walk = Walk::new(program, text, false)?;
-    let mut all = Vec::new();
-    let mut next = walk.search(0)?;
-    while let Some(found) = next {
-        let (start, end) = (found.span.start, found.span.end);
-        all.push(found);
-        next = if start < end {
-            walk.search(end)?
-        } else if end == text.len() {
-            None
-        } else {
-            match walk.at(end, true)? {
-                Some(longer) => Some(longer),
-                None => walk.search(end + 1)?,
-            }
-        };
-    }
-    Ok(all)
+    let all = walk.find_all();
+    *steps += walk.steps;
+    all
 }
 
 fn groups(slots: &[Slot]) -> Groups {
@@ -93,7 +89,7 @@ struct Walk<'a> {
     slots: Vec<Slot>,
     guards: Vec<Guard>,
     best: Option<(u32, Vec<Slot>)>,
-    steps: usize,
+    steps: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -110,6 +106,26 @@ impl<'a> Walk<'a> {
             best: None,
             steps: 0,
         })
+    }
+
+    fn find_all(&mut self) -> Result<Vec<Found>, RegexError> {
+        let mut all = Vec::new();
+        let mut next = self.search(0)?;
+        while let Some(found) = next {
+            let (start, end) = (found.span.start, found.span.end);
+            all.push(found);
+            next = if start < end {
+                self.search(end)?
+            } else if end == self.text.len() {
+                None
+            } else {
+                match self.at(end, true)? {
+                    Some(longer) => Some(longer),
+                    None => self.search(end + 1)?,
+                }
+            };
+        }
+        Ok(all)
     }
 
     /// The first match that starts at or after a byte.

@@ -2,7 +2,7 @@ use super::*;
 
 /// `None` when there is no match, else the groups as text.
 fn whole(pattern: &str, text: &str) -> Result<Option<Vec<Option<String>>>, RegexError> {
-    let groups = Regex::new(pattern.as_bytes())?.match_whole(text.as_bytes())?;
+    let groups = Regex::new(pattern.as_bytes())?.match_whole(text.as_bytes(), &mut 0)?;
     Ok(groups.map(|groups| strings(text, &groups)))
 }
 
@@ -45,7 +45,7 @@ fn invalid(pattern: &str) {
 fn splits(pattern: &str, text: &str, expected: &[(&str, &[Option<&str>])], rest: &str) {
     let found = Regex::new(pattern.as_bytes())
         .unwrap()
-        .find_all(text.as_bytes())
+        .find_all(text.as_bytes(), &mut 0)
         .unwrap();
     let mut last = 0;
     let mut parts = Vec::new();
@@ -284,7 +284,7 @@ fn hostile_expressions_end() {
     splits("a|a[^x]*x", &long[..50], &[("", &[] as &[_]); 50], "");
     let found = Regex::new(b"[^x]*x")
         .unwrap()
-        .find_all(long.as_bytes())
+        .find_all(long.as_bytes(), &mut 0)
         .unwrap();
     assert!(found.is_empty());
 }
