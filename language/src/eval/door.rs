@@ -18,6 +18,9 @@ pub struct Options {
     /// The text that stands for the project's folder at the start of paths: where the folder really is must not reach a
     /// value.
     pub root: String,
+    /// What paths begin with in place of that where a value is printed for people: where the folder really is. The root
+    /// itself without one.
+    pub shown_root: Option<String>,
 }
 
 impl Default for Options {
@@ -25,6 +28,7 @@ impl Default for Options {
         Self {
             limits: Limits::default(),
             root: "/project".to_owned(),
+            shown_root: None,
         }
     }
 }
@@ -61,13 +65,7 @@ pub fn evaluate<R: Send>(
     let run = || {
         let start = 0_u8;
         let arena = Bump::new();
-        let evaluator = Evaluator::new(
-            &arena,
-            files,
-            arena.alloc_str(&options.root),
-            options.limits.clone(),
-            std::ptr::from_ref(&start).addr(),
-        );
+        let evaluator = Evaluator::new(&arena, files, options, std::ptr::from_ref(&start).addr());
         work(&evaluator).map_err(|fault| fault.resolve(&evaluator.sources))
     };
     std::thread::scope(|scope| {

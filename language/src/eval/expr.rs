@@ -4,7 +4,7 @@ use super::Evaluator;
 use crate::error::{ErrorKind, Eval, Fault};
 use crate::source::Pos;
 use crate::syntax::tree::{Expr, Kind, LambdaExpr, Name, Operator};
-use crate::value::{Attr, Env, Lambda, Symbol, Thunk, Value};
+use crate::value::{Attr, Attrs, Env, Lambda, Symbol, Thunk, Value};
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn eval(&self, expr: &'a Expr<'a>, env: &'a Env<'a>) -> Eval<Value<'a>> {
@@ -190,15 +190,20 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn missing(&self, set: Value<'a>, name: Symbol, pos: Pos) -> Fault {
         let name = self.name_text(name);
         let fault = Fault::value(pos, format!("attribute '{name}' missing"));
-        let Value::Attrs(attrs) = set else {
-            return fault;
-        };
+        match set {
+            Value::Attrs(attrs) => self.suggesting(fault, &name, attrs),
+            _ => fault,
+        }
+    }
+
+    /// A mistake about a name with the nearest one that a set has.
+    pub(super) fn suggesting(&self, fault: Fault, name: &str, attrs: &Attrs<'a>) -> Fault {
         let names: Vec<_> = self
             .by_name(attrs)
             .iter()
             .map(|attr| self.name_text(attr.name))
             .collect();
-        match crate::text::suggest::nearest(&name, names.iter().map(AsRef::as_ref)) {
+        match crate::text::suggest::nearest(name, names.iter().map(AsRef::as_ref)) {
             Some(nearest) => fault.hint(format!("did you mean '{nearest}'?")),
             None => fault,
         }

@@ -7,6 +7,7 @@ mod door;
 mod expr;
 mod files;
 mod operators;
+mod selection;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,8 @@ pub struct Evaluator<'a> {
     pub(crate) files: &'a dyn Files,
     /// The text that stands for the project's folder at the start of paths.
     pub(crate) root: &'a str,
+    /// What printed paths begin with in its place.
+    pub(crate) shown_root: &'a str,
     base: Base<'a>,
     stack_start: usize,
     depth: Cell<usize>,
@@ -100,8 +103,7 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn new(
         arena: &'a Bump,
         files: &'a dyn Files,
-        root: &'a str,
-        limits: Limits,
+        options: &Options,
         stack_start: usize,
     ) -> Self {
         let symbols = Symbols::default();
@@ -118,9 +120,10 @@ impl<'a> Evaluator<'a> {
             symbols,
             names,
             sources: Sources::default(),
-            limits,
+            limits: options.limits.clone(),
             files,
-            root,
+            root: arena.alloc_str(&options.root),
+            shown_root: arena.alloc_str(options.shown_root.as_ref().unwrap_or(&options.root)),
             base: Base::default(),
             stack_start,
             depth: Cell::new(0),

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::{Thunk, Value};
 use crate::error::Eval;
 use crate::eval::Evaluator;
+use crate::paths;
 use crate::source::Pos;
 use crate::text::numbers;
 
@@ -56,7 +57,7 @@ impl<'e, 'a> Printer<'e, 'a> {
             Value::Int(number) => drop(write!(self.text, "{number}")),
             Value::Float(number) => self.text.push_str(&numbers::print_float(number)),
             Value::String(text) => quote(&mut self.text, text.bytes),
-            Value::Path(path) => self.text.push_str(path),
+            Value::Path(path) => self.path(path),
             Value::Lambda(_) => self.text.push_str("<LAMBDA>"),
             // In a real Nix this one is a function of the language.
             Value::Builtin(builtin) if builtin.name == "derivation" => {
@@ -96,6 +97,17 @@ impl<'e, 'a> Printer<'e, 'a> {
             }
         }
         Ok(())
+    }
+
+    fn path(&mut self, path: &str) {
+        match paths::below(self.evaluator.root, path) {
+            Some("") => self.text.push_str(self.evaluator.shown_root),
+            Some(below) => {
+                let root = self.evaluator.shown_root.trim_end_matches('/');
+                let _ = write!(self.text, "{root}/{below}");
+            }
+            None => self.text.push_str(path),
+        }
     }
 
     fn thunk(&mut self, thunk: &'a Thunk<'a>) -> Eval<()> {
