@@ -4,8 +4,9 @@ use std::fmt::{self, Write as _};
 
 use crate::source::{Place, Pos, Sources};
 
-/// How many steps of a trace are shown at each of its ends.
-const SHOWN_FRAMES: usize = 8;
+/// How many steps of a long trace are shown of its inside and of its outside: the whole message then has about twenty
+/// lines.
+const SHOWN_FRAMES: (usize, usize) = (4, 2);
 
 /// The kind of a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,44 +189,62 @@ impl EvalError {
 impl std::error::Error for EvalError {}
 
 impl fmt::Display for EvalError {
-    /// The sentence and its place, the source line, then the trace from the inside out.
+    /// The sentence and its place, the source line, then the trace from the inside out. `{:#}` tells the whole trace,
+    /// `{}` its ends.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = &self.0;
         match &parts.place {
             Some(place) => {
-                write!(formatter, "{place}: {}", parts.message)?;
+                write!(formatter, "{place}: {}", printable_lines(&parts.message))?;
                 excerpt(formatter, place)?;
             }
-            None => formatter.write_str(&parts.message)?,
+            None => formatter.write_str(&printable_lines(&parts.message))?,
         }
         for hint in &parts.hints {
             write!(formatter, "\n  {hint}")?;
         }
-        // Frames that say nothing a reader can look at are left out.
-        let frames: Vec<&Frame> = parts
+        // Frames that say nothing a reader can look at are left out, and so is one that says what the last one said.
+        let mut frames: Vec<&Frame> = parts
             .trace
             .iter()
             .filter(|frame| frame.place.is_some())
             .collect();
-        let hidden = frames.len().saturating_sub(2 * SHOWN_FRAMES);
+        frames.dedup();
+        let (first, last) = match formatter.alternate() {
+            true => (frames.len(), 0),
+            false => SHOWN_FRAMES,
+        };
+        // The middle is cut only where that makes the text shorter.
+        let cut = frames.len() > first + last + 1;
         for (index, frame) in frames.iter().enumerate() {
-            if hidden > 0 && (SHOWN_FRAMES..SHOWN_FRAMES + hidden).contains(&index) {
-                if index == SHOWN_FRAMES {
-                    let count = hidden + parts.left_out;
-                    write!(formatter, "\n  … {count} more …")?;
-                }
-                continue;
+            let is_hidden = cut && index >= first && index < frames.len() - last;
+            if is_hidden && index == first {
+                let count = frames.len() - first - last + parts.left_out;
+                write!(formatter, "\n  … {count} more steps")?;
             }
-            write!(formatter, "\n  … {}", frame.message)?;
-            if let Some(place) = &frame.place {
-                write!(formatter, "\n    at {place}")?;
-                let line = place.lines[1].as_deref().unwrap_or_default().trim();
-                if !line.is_empty() {
-                    write!(formatter, ": {}", shortened(line))?;
-                }
+            // What the trace itself does not have any more was in its middle.
+            if !cut && parts.left_out > 0 && index == frames.len() / 2 {
+                write!(formatter, "\n  … {} more steps", parts.left_out)?;
+            }
+            if !is_hidden {
+                step(formatter, frame)?;
             }
         }
         Ok(())
+    }
+}
+
+/// One step of a trace: what was done, where, and the line.
+fn step(formatter: &mut fmt::Formatter<'_>, frame: &Frame) -> fmt::Result {
+    write!(formatter, "\n  … {}", printable_lines(&frame.message))?;
+    let Some(place) = &frame.place else {
+        return Ok(());
+    };
+    write!(formatter, "\n    at {place}")?;
+    let line = place.lines[1].as_deref().unwrap_or_default().trim();
+    match line.is_empty() {
+        true => Ok(()),
+        false => write!(formatter, ": {}", shortened(&printable(line))),
     }
 }
 
@@ -282,9 +301,14 @@ fn shortened(line: &str) -> String {
 
 /// A terminal must not obey what stands in a text.
 fn printable(text: &str) -> String {
+    printable_lines(text).replace('\n', "\u{fffd}")
+}
+
+/// The same for a text that may have several lines.
+fn printable_lines(text: &str) -> String {
     text.chars()
         .map(|letter| match letter {
-            '\t' => '\t',
+            '\t' | '\n' => letter,
             letter if letter.is_control() => '\u{fffd}',
             letter => letter,
         })

@@ -84,10 +84,13 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// The error, its causes and the hints, a line each.
+/// The error, its causes and the hints, a line each. `{:#}` asks for all that an error has to say.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut last = self.error.to_string();
+        let mut last = match formatter.alternate() {
+            true => format!("{:#}", self.error),
+            false => self.error.to_string(),
+        };
         write!(formatter, "error: {last}")?;
         let mut cause = self.error.source();
         while let Some(error) = cause {

@@ -3,6 +3,7 @@
 mod build;
 mod config;
 mod derivation;
+mod eval;
 mod exec;
 mod failure;
 mod image_args;
@@ -72,6 +73,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Build(build::BuildArgs),
     Exec(exec::ExecArgs),
+    Eval(eval::EvalArgs),
     /// Look into the store.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -122,12 +124,12 @@ pub fn help() -> String {
 
 fn report(printer: Printer, failure: &Failure) {
     if printer.format == Format::Json {
-        let value = serde_json::json!({ "version": 1, "error": failure.to_string(), "exitCode": failure.kind().exit_code() });
+        let value = serde_json::json!({ "version": 1, "error": format!("{failure:#}"), "exitCode": failure.kind().exit_code() });
         // Standard output may be closed; the exit status still tells.
         let _ = printer.result(&value, String::new);
     }
     match printer.verbosity {
-        Verbosity::Verbose => printer.error(failure),
+        Verbosity::Verbose => printer.error(format_args!("{failure:#}")),
         _ => printer.error(failure.shortened()),
     }
 }
@@ -141,6 +143,7 @@ impl Cli {
             Command::Plan(args) => args.run(&global, printer).map(|()| 0),
             Command::Build(args) => args.run(&global, printer).map(|()| 0),
             Command::Exec(args) => args.run(&global, printer),
+            Command::Eval(args) => args.run(printer).map(|()| 0),
             Command::Store(command) => command.run(&global, printer).map(|()| 0),
             Command::Derivation(command) => command.run(&global, printer).map(|()| 0),
             Command::Nar(command) => command.run(printer).map(|()| 0),

@@ -7,8 +7,9 @@ use serde::Serialize;
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// For people; `nix` is another word for it.
     #[default]
+    #[value(alias = "nix")]
     Text,
     /// For programs: one JSON document with a version.
     Json,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use cognix_derivations::StorePath;
@@ -376,6 +377,21 @@ impl Work {
         work: impl FnOnce(&CancellationToken) -> Result<T, PipelineError>,
     ) -> Result<T, Failure> {
         self.run(async { work(&self.cancel) })
+    }
+
+    /// The same for the evaluation of an expression, which looks at a flag.
+    pub(super) fn evaluation<T>(&self, work: impl FnOnce(Arc<AtomicBool>) -> T) -> T {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&cancelled);
+        let listening = self.runtime.spawn(async move {
+            interrupted().await;
+            flag.store(true, Ordering::Relaxed);
+            interrupted().await;
+            std::process::exit(ErrorKind::Interrupted.exit_code().into());
+        });
+        let result = work(cancelled);
+        listening.abort();
+        result
     }
 
     /// Runs to the end without listening to signals: what runs does that itself.

@@ -27,6 +27,7 @@ mod variant;
 use std::path::Path;
 
 pub use architecture::{Architecture, ArchitectureError};
+pub use disk::DiskFiles;
 pub use error::{SpecError, SpecReason};
 pub use evaluate::{Known, LockedImage, LockedPackage};
 pub use settings::{
