@@ -1,6 +1,6 @@
 //! What went wrong in an evaluation, where, and on the way to what.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::source::{Place, Pos, Sources};
 
@@ -113,6 +113,11 @@ impl Fault {
         self.0.kind
     }
 
+    /// Whether nothing is known yet of how it came about.
+    pub(crate) fn has_no_trace(&self) -> bool {
+        self.0.trace.is_empty()
+    }
+
     /// Whether `tryEval` catches it.
     pub(crate) fn is_catchable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Thrown | ErrorKind::Assertion)
@@ -216,6 +221,7 @@ impl fmt::Display for EvalError {
         };
         // The middle is cut only where that makes the text shorter.
         let cut = frames.len() > first + last + 1;
+        let mut shown = parts.place.as_ref();
         for (index, frame) in frames.iter().enumerate() {
             let is_hidden = cut && index >= first && index < frames.len() - last;
             if is_hidden && index == first {
@@ -227,75 +233,51 @@ impl fmt::Display for EvalError {
                 write!(formatter, "\n  … {} more steps", parts.left_out)?;
             }
             if !is_hidden {
-                step(formatter, frame)?;
+                step(formatter, frame, shown)?;
+                shown = frame.place.as_ref();
             }
         }
         Ok(())
     }
 }
 
-/// One step of a trace: what was done, where, and the line.
-fn step(formatter: &mut fmt::Formatter<'_>, frame: &Frame) -> fmt::Result {
+/// One step of a trace: what was done, where, and the line. The place that was `shown` last is not shown again.
+fn step(formatter: &mut fmt::Formatter<'_>, frame: &Frame, shown: Option<&Place>) -> fmt::Result {
     write!(formatter, "\n  … {}", printable_lines(&frame.message))?;
-    let Some(place) = &frame.place else {
+    let Some(place) = frame.place.as_ref().filter(|place| Some(*place) != shown) else {
         return Ok(());
     };
     write!(formatter, "\n    at {place}")?;
     let line = place.lines[1].as_deref().unwrap_or_default().trim();
     match line.is_empty() {
         true => Ok(()),
-        false => write!(formatter, ": {}", shortened(&printable(line))),
+        false => write!(formatter, ": {}", printable(line)),
     }
 }
 
 /// The line of a place with a mark below the column, and the lines around it.
 fn excerpt(formatter: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
-    let [before, line, after] = &place.lines;
-    let Some(line) = line else {
+    let [before, Some(line), after] = &place.lines else {
         return Ok(());
     };
     let number = |offset: i64| (i64::from(place.line) + offset).to_string();
     let width = number(1).len();
-    let mut show = |number: &str, text: &str| -> fmt::Result {
-        formatter.write_char('\n')?;
+    let mut show = |number: &str, text: &str| {
         let text = printable(text);
-        write!(formatter, "  {number:>width$} | {}", shortened(&text))?;
-        Ok(())
+        write!(formatter, "\n  {number:>width$} | {}", text.trim_end())
     };
     if let Some(before) = before {
         show(&number(-1), before)?;
     }
     show(&number(0), line)?;
-    let column = place.column.saturating_sub(1) as usize;
-    let shown: String = line.chars().take(MAX_LINE).collect();
-    if column <= shown.len() {
-        let indent: String = line
-            .get(..column)
-            .unwrap_or_default()
-            .chars()
-            .map(|letter| if letter == '\t' { '\t' } else { ' ' })
-            .collect();
-        write!(formatter, "\n  {:>width$} | {indent}^", "")?;
-    }
-    if let Some(after) = after.as_ref().filter(|after| !after.trim().is_empty()) {
-        let text = printable(after);
-        write!(
-            formatter,
-            "\n  {:>width$} | {}",
-            number(1),
-            shortened(&text)
-        )?;
-    }
-    Ok(())
-}
-
-/// The longest part of a line that is shown.
-const MAX_LINE: usize = 120;
-
-fn shortened(line: &str) -> String {
-    match line.char_indices().nth(MAX_LINE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+    let letters = line.chars().take(place.mark);
+    let indent: String = letters
+        .map(|letter| if letter == '\t' { '\t' } else { ' ' })
+        .collect();
+    show("", &format!("{indent}^"))?;
+    match after.as_ref().filter(|after| !after.trim().is_empty()) {
+        Some(after) => show(&number(1), after),
+        None => Ok(()),
     }
 }
 

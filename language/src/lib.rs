@@ -33,6 +33,7 @@ mod eval;
 mod files;
 mod limits;
 mod paths;
+mod reference;
 mod source;
 mod syntax;
 mod text;
@@ -42,6 +43,7 @@ pub use error::{ErrorKind, Eval, EvalError, Fault, Frame};
 pub use eval::{Coercion, Evaluator, Instantiated, Options, SourceImport, Text, evaluate};
 pub use files::{FileKind, Files, FilesError, MemoryFiles};
 pub use limits::Limits;
+pub use reference::reference;
 pub use source::{Place, Pos};
 pub use value::{Attr, Attrs, Context, ContextElement, Lambda, Partial, Str, Symbol, Thunk, Value};
 

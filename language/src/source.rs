@@ -21,8 +21,10 @@ pub struct Place {
     pub line: u32,
     /// The column in bytes, from 1, as Nix counts.
     pub column: u32,
-    /// The text of the line, and of those before and after it, where there are any.
+    /// The text of the line, and of those before and after it, where there are any. Of long lines it is a part.
     pub lines: [Option<String>; 3],
+    /// Where in the line's text the column is: how many letters are before it.
+    pub mark: usize,
 }
 
 impl fmt::Display for Place {
@@ -111,13 +113,59 @@ impl Sources {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |index| index + 1);
-        let nth = |line: usize| file.text.split('\n').nth(line).map(str::to_owned);
+        let nth = |line: usize| file.text.split('\n').nth(line);
+        let start = |line: usize| nth(line).map(|text| part_of(text, 0).0);
+        let (text, mark) = part_of(nth(line).unwrap_or_default(), offset - line_start);
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         Some(Place {
             file: file.name.clone(),
             line: number(line + 1),
             column: number(offset - line_start + 1),
-            lines: [line.checked_sub(1).and_then(nth), nth(line), nth(line + 1)],
+            lines: [
+                line.checked_sub(1).and_then(start),
+                Some(text),
+                start(line + 1),
+            ],
+            mark,
         })
+    }
+}
+
+/// The longest part of a line that is shown, in bytes, and how much of it is before the column.
+const LONGEST_PART: usize = 120;
+const BEFORE_COLUMN: usize = 80;
+
+/// The part of a line around a column, and how many letters of it are before the column.
+fn part_of(line: &str, column: usize) -> (String, usize) {
+    let column = line.floor_char_boundary(column);
+    let start = match column + (LONGEST_PART - BEFORE_COLUMN) > LONGEST_PART {
+        true if line.len() > LONGEST_PART => line.floor_char_boundary(column - BEFORE_COLUMN),
+        _ => 0,
+    };
+    let end = line.floor_char_boundary(start + LONGEST_PART);
+    let before = if start > 0 { "…" } else { "" };
+    let after = if end < line.len() { "…" } else { "" };
+    let mark = before.chars().count() + line[start..column].chars().count();
+    (format!("{before}{}{after}", &line[start..end]), mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_shown_around_the_column() {
+        let letters = "abcdefghij".repeat(30);
+        assert_eq!(part_of("short é line", 9), ("short é line".to_owned(), 8));
+        assert_eq!(part_of("short", 5), ("short".to_owned(), 5));
+        assert_eq!(part_of(&letters, 5), (format!("{}…", &letters[..120]), 5));
+        let (text, mark) = part_of(&letters, 200);
+        assert_eq!((text.chars().count(), mark), (122, 81));
+        assert_eq!(text.chars().nth(mark), Some('a'));
+        let (text, mark) = part_of(&letters, 300);
+        assert_eq!((text.chars().count(), mark), (81, 81));
+        // Columns count bytes, marks letters.
+        let (text, mark) = part_of(&"é".repeat(200), 301);
+        assert_eq!(text.chars().nth(mark), Some('é'));
     }
 }

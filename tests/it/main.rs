@@ -8,6 +8,7 @@ mod another_user;
 mod architecture;
 mod build;
 mod config;
+mod eval;
 #[cfg(feature = "network-tests")]
 mod example;
 mod exchange;

@@ -63,6 +63,14 @@ impl Drafts {
     }
 }
 
+/// Gives what it gets: a list that is known, and is printed as one that a real Nix has not evaluated yet.
+static ITSELF: Builtin = Builtin {
+    name: "derivation",
+    parameters: &["value"],
+    doc: "",
+    function: |evaluator, arguments, _| evaluator.force(arguments[0]),
+};
+
 impl<'a> Evaluator<'a> {
     /// What the evaluation so far wants in a store.
     pub fn instantiated(&self) -> Instantiated {
@@ -111,7 +119,8 @@ impl<'a> Evaluator<'a> {
             .contains(&name)
         };
         let mut common: Vec<Attr<'a>> = Vec::with_capacity(given.len() + outputs.len() + 6);
-        common.push(at(names.all, self.known(all)));
+        let all = self.lazy_call(Value::Builtin(&ITSELF), &[self.known(all)]);
+        common.push(at(names.all, all));
         common.push(at(names.drv_attrs, argument));
         common.push(at(
             names.drv_path,

@@ -20,7 +20,7 @@ macro_rules! forbidden {
 }
 
 /// Values of a real Nix that an evaluation must not see; asking for one fails.
-pub(super) const VALUES: &[Builtin] = &[
+pub(crate) const VALUES: &[Builtin] = &[
     Builtin {
         name: "currentTime",
         parameters: &["nothing"],

@@ -241,10 +241,12 @@ fn element<'a>(
     match item {
         Some(item) => evaluator.force(item),
         None => {
-            let message = format!(
-                "list index {index} is out of bounds: the list has {} items",
-                items.len()
-            );
+            let message = match items.len() {
+                0 => format!("list index {index} is out of bounds: the list is empty"),
+                count => {
+                    format!("list index {index} is out of bounds: the list has length {count}")
+                }
+            };
             Err(Fault::value(pos, message))
         }
     }

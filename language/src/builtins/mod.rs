@@ -9,7 +9,7 @@ mod contexts;
 mod control;
 pub(crate) mod derivation;
 mod files;
-mod forbidden;
+pub(crate) mod forbidden;
 mod formats;
 mod import;
 mod lists;

@@ -46,8 +46,9 @@ impl<'a> Evaluator<'a> {
 
     fn not_a_function(&self, found: Value<'a>, pos: Pos) -> Fault {
         let message = format!(
-            "attempt to call something which is not a function but {}",
-            found.describe()
+            "attempt to call something which is not a function but {}{}",
+            found.describe(),
+            self.brief(found)
         );
         Fault::value(pos, message)
     }
@@ -73,6 +74,10 @@ impl<'a> Evaluator<'a> {
         let run = |arguments: &[&'a Thunk<'a>]| {
             (builtin.function)(self, arguments, pos).map_err(|fault| {
                 let fault = fault.at(pos);
+                // The message of `throw` is what its author wanted to be read, not that it was thrown.
+                if matches!(builtin.name, "throw" | "abort") && fault.has_no_trace() {
+                    return fault;
+                }
                 fault.within(pos, format!("while calling the '{}' builtin", builtin.name))
             })
         };
@@ -146,7 +151,7 @@ impl<'a> Evaluator<'a> {
                     defaults.push((thunk, default));
                     slots.push(thunk);
                 }
-                (None, None) => return Err(self.lacks(lambda, formal)),
+                (None, None) => return Err(self.lacks(lambda, formals, formal, attrs)),
             }
         }
         if !open && used < attrs.len() {
@@ -173,13 +178,29 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn lacks(&self, lambda: &Lambda<'a>, formal: &Formal<'a>) -> Fault {
+    fn lacks(
+        &self,
+        lambda: &Lambda<'a>,
+        formals: &[Formal<'a>],
+        formal: &Formal<'a>,
+        attrs: &Attrs<'a>,
+    ) -> Fault {
         let message = format!(
             "{} called without required argument '{}'",
             self.function_name(lambda),
             self.name_text(formal.name)
         );
-        Fault::value(Pos::NONE, message).within(lambda.expr.pos, "where the function is defined")
+        let fault = Fault::value(Pos::NONE, message)
+            .within(lambda.expr.pos, "where the function is defined");
+        // An argument that it does not know may be this one, misspelt.
+        let is_known = |name| formals.iter().any(|formal| formal.name == name);
+        let given = attrs.entries().iter().filter(|attr| !is_known(attr.name));
+        let given: Vec<_> = given.map(|attr| self.name_text(attr.name)).collect();
+        let wanted = self.name_text(formal.name);
+        match crate::text::suggest::nearest(&wanted, given.iter().map(AsRef::as_ref)) {
+            Some(near) => fault.hint(format!("there is '{near}': is '{wanted}' meant?")),
+            None => fault,
+        }
     }
 
     fn unexpected(&self, lambda: &Lambda<'a>, formals: &[Formal<'a>], attrs: &Attrs<'a>) -> Fault {

@@ -99,11 +99,21 @@ impl<'a> Evaluator<'a> {
     }
 
     fn not_a_string(&self, value: Value<'a>, pos: Pos) -> Fault {
-        let message = format!("cannot coerce {} to a string", value.describe());
+        let shown = self.brief(value);
+        let message = format!("cannot coerce {} to a string{shown}", value.describe());
         let fault = Fault::value(pos, message);
         match value {
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) => {
-                fault.hint("write toString before it")
+            Value::Int(_) | Value::Float(_) => fault.hint("toString makes a string of a number"),
+            Value::Bool(_) => fault
+                .hint("toString makes \"1\" of true and \"\" of false, builtins.toJSON the words"),
+            Value::List(_) => {
+                fault.hint("builtins.concatStringsSep makes a string of a list of strings")
+            }
+            Value::Attrs(_) => fault.hint(
+                "only a set with 'outPath', such as a derivation, or with '__toString' is one",
+            ),
+            Value::Lambda(_) | Value::Partial(_) => {
+                fault.hint("does the function lack an argument?")
             }
             _ => fault,
         }

@@ -4,7 +4,10 @@ use super::Evaluator;
 use crate::error::{ErrorKind, Eval, Fault};
 use crate::source::Pos;
 use crate::syntax::tree::{Expr, Kind, LambdaExpr, Name, Operator};
-use crate::value::{Attr, Attrs, Env, Lambda, Symbol, Thunk, Value};
+use crate::value::{Attr, Env, Lambda, Symbol, Thunk, Value};
+
+/// The longest value that is shown in a message.
+const MAX_BRIEF: usize = 60;
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn eval(&self, expr: &'a Expr<'a>, env: &'a Env<'a>) -> Eval<Value<'a>> {
@@ -20,7 +23,7 @@ impl<'a> Evaluator<'a> {
                 from,
                 path,
                 default,
-            } => self.select_path(from, path, default, env, pos),
+            } => self.select_path(from, path, default, env),
             Kind::Has { from, path } => self.has_path(from, path, env),
             Kind::Set(set) => Ok(Value::Attrs(self.set(set, env)?)),
             Kind::List(items) => self.list(items.iter().map(|item| self.delay(item, env)), pos),
@@ -115,14 +118,22 @@ impl<'a> Evaluator<'a> {
                 return self.force(attr.value);
             }
         }
-        let message = format!("undefined variable '{}'", self.name_text(name));
-        Err(Fault::value(pos, message))
+        let name = self.name_text(name);
+        let fault = Fault::value(pos, format!("undefined variable '{name}'"));
+        let sets = levels
+            .iter()
+            .filter_map(|level| Self::variable(env, *level, 0).known());
+        let attrs = sets.flat_map(|set| match set {
+            Value::Attrs(attrs) => attrs.entries(),
+            _ => &[],
+        });
+        Err(self.suggesting(fault, &name, attrs))
     }
 
     /// The known text of a name in a path, or the one that is computed now.
     fn path_name(&self, name: &Name<'a>, env: &'a Env<'a>) -> Eval<Symbol> {
         match name {
-            Name::Fixed(symbol) => Ok(*symbol),
+            Name::Fixed(symbol, _) => Ok(*symbol),
             Name::Computed(expr) => self.attr_name(self.eval(expr, env)?, expr.pos),
         }
     }
@@ -133,47 +144,53 @@ impl<'a> Evaluator<'a> {
         path: &'a [Name<'a>],
         default: Option<&'a Expr<'a>>,
         env: &'a Env<'a>,
-        pos: Pos,
     ) -> Eval<Value<'a>> {
         let mut value = self.eval(from, env)?;
         let mut last: Option<&'a Attr<'a>> = None;
-        let within = |fault: Fault, attr: Option<&Attr<'a>>, count: usize| match attr {
-            Some(attr) => {
-                let what = format!(
-                    "while evaluating the attribute '{}'",
-                    self.path_text(&path[..count], env)
-                );
-                fault.within(attr.pos, what)
-            }
-            None => fault,
+        let within = |fault: Fault, attr: &Attr<'a>, count: usize| {
+            let what = format!(
+                "while evaluating the attribute '{}'",
+                self.path_text(&path[..count], env)
+            );
+            fault.at(path[count - 1].pos()).within(attr.pos, what)
         };
         for (index, part) in path.iter().enumerate() {
             let name = self.path_name(part, env)?;
             if let Some(attr) = last {
                 value = self
                     .force(attr.value)
-                    .map_err(|fault| within(fault, Some(attr), index))?;
+                    .map_err(|fault| within(fault, attr, index))?;
             }
             let found = match value {
                 Value::Attrs(attrs) => attrs.get(name),
                 other if default.is_none() => {
-                    let fault = self.expected("a set", other, pos);
-                    let what = format!("while selecting the attribute '{}'", self.name_text(name));
-                    return Err(fault.within(pos, what));
+                    return Err(self.without_attributes(other, name, part.pos()));
                 }
                 _ => None,
             };
             match (found, default) {
                 (Some(attr), _) => last = Some(attr),
                 (None, Some(default)) => return self.eval(default, env),
-                (None, None) => return Err(self.missing(value, name, pos)),
+                (None, None) => return Err(self.missing(value, name, part.pos())),
             }
         }
         match last {
             Some(attr) => self
                 .force(attr.value)
-                .map_err(|fault| within(fault, Some(attr), path.len())),
+                .map_err(|fault| within(fault, attr, path.len())),
             None => Ok(value),
+        }
+    }
+
+    /// A value that is asked for an attribute and is no set.
+    fn without_attributes(&self, value: Value<'a>, name: Symbol, pos: Pos) -> Fault {
+        let name = self.name_text(name);
+        let fault = self.expected(&format!("a set with the attribute '{name}'"), value, pos);
+        match value {
+            Value::Lambda(_) => {
+                fault.hint("a function must be called before its result has attributes")
+            }
+            _ => fault,
         }
     }
 
@@ -191,18 +208,23 @@ impl<'a> Evaluator<'a> {
         let name = self.name_text(name);
         let fault = Fault::value(pos, format!("attribute '{name}' missing"));
         match set {
-            Value::Attrs(attrs) => self.suggesting(fault, &name, attrs),
+            Value::Attrs(attrs) => self.suggesting(fault, &name, attrs.entries()),
             _ => fault,
         }
     }
 
-    /// A mistake about a name with the nearest one that a set has.
-    pub(super) fn suggesting(&self, fault: Fault, name: &str, attrs: &Attrs<'a>) -> Fault {
-        let names: Vec<_> = self
-            .by_name(attrs)
-            .iter()
-            .map(|attr| self.name_text(attr.name))
-            .collect();
+    /// A mistake about a name with the nearest one that there is.
+    pub(super) fn suggesting<'s>(
+        &self,
+        fault: Fault,
+        name: &str,
+        attrs: impl IntoIterator<Item = &'s Attr<'a>>,
+    ) -> Fault
+    where
+        'a: 's,
+    {
+        let attrs = attrs.into_iter();
+        let names: Vec<_> = attrs.map(|attr| self.name_text(attr.name)).collect();
         match crate::text::suggest::nearest(name, names.iter().map(AsRef::as_ref)) {
             Some(nearest) => fault.hint(format!("did you mean '{nearest}'?")),
             None => fault,
@@ -235,7 +257,7 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn attribute(&self, from: &'a Thunk<'a>, name: Symbol, pos: Pos) -> Eval<Value<'a>> {
         let value = self.force(from).map_err(|fault| fault.at(pos))?;
         let Value::Attrs(attrs) = value else {
-            return Err(self.expected("a set", value, pos));
+            return Err(self.without_attributes(value, name, pos));
         };
         match attrs.get(name) {
             Some(attr) => self.force(attr.value),
@@ -263,14 +285,15 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A small value as it is written, for messages; nothing for large ones.
-    fn brief(&self, value: Value<'a>) -> String {
+    pub(super) fn brief(&self, value: Value<'a>) -> String {
         match value {
+            Value::String(text) if text.bytes.len() > MAX_BRIEF => String::new(),
             Value::Null | Value::Lambda(_) | Value::Builtin(_) | Value::Partial(_) => String::new(),
             Value::List(items) if !items.is_empty() => String::new(),
             Value::Attrs(attrs) if !attrs.is_empty() => String::new(),
             value => {
                 let text = self.print_lazily(value);
-                match text.chars().count() <= 60 {
+                match text.chars().count() <= MAX_BRIEF {
                     true => format!(": {text}"),
                     false => String::new(),
                 }

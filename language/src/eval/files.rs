@@ -169,7 +169,11 @@ impl<'a> Evaluator<'a> {
             let shown = paths::below(self.root, path).unwrap_or(path);
             let shown = if shown.is_empty() { "." } else { shown };
             let message = format!("path '{shown}' does not exist in the project");
-            Fault::new(ErrorKind::File, pos, message)
+            let fault = Fault::new(ErrorKind::File, pos, message);
+            match self.nearest_file(path, pos) {
+                Some(near) => fault.hint(format!("did you mean '{near}'?")),
+                None => fault,
+            }
         };
         let resolved = self.resolve_path(path, true, pos)?.ok_or_else(missing)?;
         let kind = self
@@ -177,6 +181,15 @@ impl<'a> Evaluator<'a> {
             .kind(&resolved)
             .map_err(|error| io(&error, pos))?;
         Ok((resolved, kind.ok_or_else(missing)?))
+    }
+
+    /// The name in a path's folder that is nearest to the path's own.
+    fn nearest_file(&self, path: &str, pos: Pos) -> Option<String> {
+        let folder = self.resolve_path(paths::parent(path), true, pos).ok()??;
+        let names = self.files.list(&folder).ok()?;
+        let name = paths::name(path);
+        let near = crate::text::suggest::nearest(name, names.iter().map(String::as_str));
+        near.map(str::to_owned)
     }
 
     /// Whether something stands at a path.

@@ -6,6 +6,8 @@ mod compare;
 mod door;
 mod expr;
 mod files;
+#[cfg(test)]
+mod mistakes;
 mod operators;
 mod selection;
 mod set;

@@ -125,7 +125,15 @@ impl<'a> Evaluator<'a> {
             }
             (Value::Int(_) | Value::Float(_), other) => {
                 let message = format!("cannot add {} to {}", other.describe(), left.describe());
-                Err(Fault::value(pos, message))
+                let fault = Fault::value(pos, message);
+                Err(match other {
+                    Value::String(_) => fault.hint("toString makes a string of a number"),
+                    _ => fault,
+                })
+            }
+            (Value::List(_), Value::List(_)) => {
+                let message = "cannot add a list to a list";
+                Err(Fault::value(pos, message).hint("the operator that joins lists is '++'"))
             }
             (Value::Path(start), end) => {
                 let (bytes, context) = self.text(end, Coercion::PLAIN, pos)?;
@@ -160,7 +168,9 @@ impl<'a> Evaluator<'a> {
         let mut elements = Vec::new();
         for part in parts {
             let value = self.eval(part, env)?;
-            let within = |fault: Fault| fault.within(part.pos, "while evaluating a path segment");
+            let within = |fault: Fault| {
+                fault.within(part.pos, "while making a string of what stands in '${…}'")
+            };
             let (text, context) =
                 self.text(value, Coercion::INTERPOLATED, part.pos)
                     .map_err(|fault| match fault.kind() {

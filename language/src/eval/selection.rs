@@ -52,7 +52,8 @@ impl<'a> Evaluator<'a> {
             }),
             None => {
                 let message = format!("attribute '{name}' in selection path '{path}' not found");
-                Err(self.suggesting(Fault::value(Pos::NONE, message), name, attrs))
+                let fault = Fault::value(Pos::NONE, message);
+                Err(self.suggesting(fault, name, attrs.entries()))
             }
         }
     }

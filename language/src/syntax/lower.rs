@@ -89,6 +89,25 @@ impl<'a> Lowering<'_, '_, 'a> {
         Ok(self.alloc(self.child(child, of, scope)?))
     }
 
+    /// The child of an operator, a list or a call. There a function stands in parentheses; the library does not mind.
+    fn operand(&self, child: Option<Node>, of: &SyntaxNode, scope: Around<'_>) -> Eval<Expr<'a>> {
+        if let Some(Node::Lambda(lambda)) = &child {
+            let message = "syntax error: unexpected function";
+            let fault = Fault::new(ErrorKind::Syntax, self.pos(lambda.syntax()), message);
+            return Err(fault.hint("here it stands in parentheses: (x: …)"));
+        }
+        self.child(child, of, scope)
+    }
+
+    fn operand_ref(
+        &self,
+        child: Option<Node>,
+        of: &SyntaxNode,
+        scope: Around<'_>,
+    ) -> Eval<&'a Expr<'a>> {
+        Ok(self.alloc(self.operand(child, of, scope)?))
+    }
+
     fn broken(&self, node: &SyntaxNode) -> Fault {
         let message = "syntax error: part of the expression is missing";
         Fault::new(ErrorKind::Syntax, self.pos(node), message)
@@ -114,7 +133,8 @@ impl<'a> Lowering<'_, '_, 'a> {
             }
             Node::PathSearch(path) => self.search_path(&path.to_string(), pos, scope)?,
             Node::List(list) => {
-                let items = list.items().map(|item| self.expr(&item, scope));
+                let items = list.items();
+                let items = items.map(|item| self.operand(Some(item), syntax, scope));
                 Kind::List(self.slice(items.collect::<Eval<Vec<_>>>()?))
             }
             Node::AttrSet(set) => {
@@ -161,7 +181,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 }
             }
             Node::UnaryOp(node) => {
-                let operand = self.child_ref(node.expr(), syntax, scope)?;
+                let operand = self.operand_ref(node.expr(), syntax, scope)?;
                 match node.operator() {
                     Some(UnaryOpKind::Invert) => Kind::Not(operand),
                     _ => Kind::Negate(operand),
@@ -311,7 +331,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let path = path.ok_or_else(|| self.broken(of))?;
         let names = path.attrs().map(|attr| {
             Ok(match self.key(&attr)? {
-                Key::Fixed(name) => Name::Fixed(name),
+                Key::Fixed(name) => Name::Fixed(name, self.pos(attr.syntax())),
                 Key::Computed(expr) => Name::Computed(self.alloc(self.expr(&expr, scope)?)),
             })
         });
@@ -353,8 +373,8 @@ impl<'a> Lowering<'_, '_, 'a> {
         };
         let kind = Kind::Binary {
             operator,
-            left: self.child_ref(node.lhs(), syntax, scope)?,
-            right: self.child_ref(node.rhs(), syntax, scope)?,
+            left: self.operand_ref(node.lhs(), syntax, scope)?,
+            right: self.operand_ref(node.rhs(), syntax, scope)?,
         };
         Ok(Expr { pos, kind })
     }
@@ -363,7 +383,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let mut arguments = Vec::new();
         let mut function = Node::Apply(apply.clone());
         while let Node::Apply(inner) = &function {
-            arguments.push(self.child(inner.argument(), inner.syntax(), scope)?);
+            arguments.push(self.operand(inner.argument(), inner.syntax(), scope)?);
             let Some(next) = inner.lambda() else {
                 return Err(self.broken(apply.syntax()));
             };
@@ -398,7 +418,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         let kind = Kind::Set(self.set(builder, scope)?);
         Ok(Kind::Select {
             from: self.alloc(Expr { pos, kind }),
-            path: self.slice(vec![Name::Fixed(self.symbol("body"))]),
+            path: self.slice(vec![Name::Fixed(self.symbol("body"), pos)]),
             default: None,
         })
     }

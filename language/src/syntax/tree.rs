@@ -126,10 +126,20 @@ impl Operator {
 /// A part of an attribute path.
 #[derive(Clone, Copy)]
 pub(crate) enum Name<'a> {
-    /// Known.
-    Fixed(Symbol),
+    /// Known, and where it stands.
+    Fixed(Symbol, Pos),
     /// To be computed; must give a string.
     Computed(&'a Expr<'a>),
+}
+
+impl Name<'_> {
+    /// Where it stands.
+    pub(crate) fn pos(&self) -> Pos {
+        match self {
+            Self::Fixed(_, pos) => *pos,
+            Self::Computed(expr) => expr.pos,
+        }
+    }
 }
 
 /// An attribute set as it is written; also the bindings of `let`.
