@@ -28,7 +28,8 @@ fn introduction() -> String {
          `.drv` path and bytes. `cognix eval` shows values, `cognix eval --help` how.\n\n\
          Other than in Nix, an expression sees nothing but its text and the files below the project's folder. There is no clock, \
          environment, network, search path or store to look at, so the same files mean the same everywhere. What is missing \
-         says why when it is asked for.\n\n"
+         says why when it is asked for. In values the project's folder is called `/project`, wherever it is; only what `cognix \
+         eval` prints names the real place.\n\n"
     )
 }
 
