@@ -13,7 +13,7 @@ use super::printer::{Printer, size};
 use super::progress::Progress;
 use super::project::{OpenProject, ProjectArgs, VariantArg, Work, pipeline_failure};
 use crate::lock::exchange::{ForeignLock, Imported};
-use crate::lock::{FILE_NAME, Lock, Move, PackageKind, Resolved};
+use crate::lock::{FILE_NAME, Lock, LockedInput, Move, PackageKind, Resolved};
 use crate::pipeline::LockOptions;
 use crate::spec::DEFAULT_VARIANT;
 
@@ -26,8 +26,9 @@ pub(super) struct LockArgs {
     project: ProjectArgs,
     /// Take the newest versions: of one package and what only it forces to move (repeatable), or of everything.
     ///
-    /// The package is a Python or a Debian package of the lock. Write DIR before this option.
-    #[arg(long, value_name = "PACKAGE", num_args = 0..=1, default_missing_value = "")]
+    /// The package is a Python or a Debian package of the lock. An input of cognix.nix can be named too: the file or image
+    /// that it is, or all packages that come from it. Write DIR before this option.
+    #[arg(long, value_name = "PACKAGE|INPUT", num_args = 0..=1, default_missing_value = "")]
     update: Vec<String>,
     /// Only say whether the lock is current, and why not; ends with 78 when it is not. Asks no network.
     #[arg(long, conflicts_with_all = ["update", "import", "export", "exclude_newer", "offline"])]
@@ -116,22 +117,32 @@ impl LockArgs {
     ) -> Result<Change, Failure> {
         let update = match &before {
             Some(lock) => named(lock, names)?,
-            None if names.is_empty() => BTreeSet::new(),
+            None if names.is_empty() => Update::default(),
             None => return Err(project.missing_lock()),
         };
+        let inputs_before = before.as_ref().map(|lock| lock.inputs.clone());
         let everything = !self.update.is_empty() && names.is_empty();
         let import = self.import.as_deref().map(ForeignLock::read).transpose();
         let options = LockOptions {
             previous: before.clone().filter(|_| !everything),
             arranged: before.clone(),
-            update: update.clone(),
+            update: update.packages,
+            update_inputs: update.inputs.clone(),
             import: import.map_err(|error| pipeline_failure(error.into()))?,
             exclude_newer: self.choice.exclude_newer.clone(),
             ..LockOptions::default()
         };
         let resolved = resolve(project, printer, options, self.choice.offline)?;
         let moves = before.map_or(Vec::new(), |before| resolved.lock.moves_since(&before));
-        for (kind, name) in &update {
+        for name in &update.inputs {
+            let inputs = inputs_before.as_ref().and_then(|inputs| inputs.get(name));
+            if inputs == resolved.lock.inputs.get(name) {
+                printer.note(format!("{name} stays: it is what it was"));
+            } else {
+                printer.note(format!("{name} moved"));
+            }
+        }
+        for (kind, name) in &update.named {
             let moved = |one: &Move| one.kind == *kind && one.name == *name;
             if !moves.iter().any(moved) {
                 printer.note(format!("{name} stays: nothing newer fits"));
@@ -228,20 +239,51 @@ fn resolve(
     Ok(resolved)
 }
 
-/// The packages that a user means.
-fn named(lock: &Lock, names: &[&str]) -> Result<BTreeSet<(PackageKind, String)>, Failure> {
-    let find = |name: &&str| {
-        lock.find_package(name).map_err(|error| {
-            let failure = Failure::new(ErrorKind::Input, error);
-            match Path::new(name).is_dir() {
-                true => failure.hint(format!(
-                    "{name} is a folder: write `cognix lock {name} --update`"
-                )),
-                false => failure,
+/// What a user wants to move.
+#[derive(Debug, Default)]
+struct Update {
+    /// All packages.
+    packages: BTreeSet<(PackageKind, String)>,
+    /// Those that the user has named themselves.
+    named: BTreeSet<(PackageKind, String)>,
+    /// Inputs that are no package sources.
+    inputs: BTreeSet<String>,
+}
+
+/// The packages and inputs that a user means.
+fn named(lock: &Lock, names: &[&str]) -> Result<Update, Failure> {
+    let mut update = Update::default();
+    for name in names {
+        match lock.find_package(name) {
+            Ok(package) => {
+                update.packages.insert(package.clone());
+                update.named.insert(package);
             }
-        })
-    };
-    names.iter().map(find).collect()
+            Err(_) if lock.inputs.contains_key(*name) => {
+                // What another name means may be a package source.
+                if let Some(LockedInput::Follows { name }) = lock.inputs.get(*name)
+                    && let Some(packages) = lock.packages_from(name)
+                {
+                    update.packages.extend(packages);
+                } else {
+                    update.inputs.insert((*name).to_owned());
+                }
+            }
+            Err(error) => match lock.packages_from(name) {
+                Some(packages) => update.packages.extend(packages),
+                None => {
+                    let failure = Failure::new(ErrorKind::Input, error);
+                    return Err(match Path::new(name).is_dir() {
+                        true => failure.hint(format!(
+                            "{name} is a folder: write `cognix lock {name} --update`"
+                        )),
+                        false => failure,
+                    });
+                }
+            },
+        }
+    }
+    Ok(update)
 }
 
 /// Says what came of an import.

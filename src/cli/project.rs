@@ -263,14 +263,18 @@ impl OpenProject {
             return vec![format!("added variant {name}")];
         };
         let changes = part.request.changes(&self.project.request());
-        changes.iter().map(ToString::to_string).collect()
+        let inputs = lock.input_changes(&self.project.wanted_inputs());
+        let changes = changes.iter().chain(&inputs);
+        changes.map(ToString::to_string).collect()
     }
 
     /// The same for every image of the model; where there are several, each line says for which.
     pub(super) fn all_changes(&self, lock: &Lock) -> Result<Vec<String>, Failure> {
         let projects = self.project.every().map_err(pipeline_failure)?;
         let several = projects.len() > 1;
-        let mut lines = Vec::new();
+        let inputs = lock.input_changes(&self.project.wanted_inputs());
+        let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+        let mut lines = inputs.clone();
         for project in projects {
             let one = Self {
                 project,

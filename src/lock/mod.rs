@@ -12,6 +12,7 @@ pub mod cuda_manifest;
 pub mod debian;
 pub mod exchange;
 mod file;
+pub mod inputs;
 mod layers;
 mod moves;
 pub mod platform;
@@ -20,6 +21,7 @@ mod request;
 mod resolve;
 mod shared_paths;
 pub mod standalone;
+mod system;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod why;
@@ -30,6 +32,7 @@ use cognix_derivations::Sha256;
 
 pub use crate::spec::PinnedArchive;
 pub use file::{FILE_NAME, LockFileError};
+pub use inputs::{InputError, LockedInput, LockedInputs, WantedInput};
 pub use layers::{BudgetTooSmall, UnknownRule};
 pub use moves::{Move, PackageKind, UnknownPackage};
 pub use platform::Architecture;
@@ -42,6 +45,8 @@ pub use shared_paths::{Commands, IdleRule, PathConflicts};
 pub struct Lock {
     /// Python packages uploaded after this moment were not considered (RFC 3339, UTC).
     pub exclude_newer: String,
+    /// What is locked of the spec's inputs that are no package sources.
+    pub inputs: LockedInputs,
     /// What was chosen for each variant, by its name.
     pub variants: BTreeMap<String, VariantLock>,
 }
@@ -100,6 +105,11 @@ impl Lock {
     /// The part for one variant; `None` if the lock was not made for it.
     pub fn variant(&self, name: &str) -> Option<&VariantLock> {
         self.variants.get(name)
+    }
+
+    /// What differs between the inputs that are locked and those that are wanted now.
+    pub fn input_changes(&self, wanted: &BTreeMap<String, WantedInput>) -> Vec<Change> {
+        inputs::changes(&self.inputs, wanted)
     }
 
     /// Every platform of every variant.

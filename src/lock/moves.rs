@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::python::WheelOrigin;
 use super::{Architecture, Lock, PlatformLock, VariantLock};
 
 /// How many names are suggested for one that is not there.
@@ -114,6 +115,31 @@ impl Lock {
     /// The package that a user means by a name: as it stands in the lock, or a Python package in another spelling.
     pub fn find_package(&self, name: &str) -> Result<(PackageKind, String), UnknownPackage> {
         find(self.platforms(), name)
+    }
+}
+
+impl Lock {
+    /// Every package that comes from a package source; `None` where no request names the source.
+    pub fn packages_from(&self, input: &str) -> Option<BTreeSet<(PackageKind, String)>> {
+        let mut variants = self.variants.values();
+        let is_known = variants.any(|variant| variant.request.inputs.contains_key(input));
+        let of_input = |origin: &str| {
+            let below = origin.strip_prefix(input);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        };
+        let mut found = BTreeSet::new();
+        for platform in self.platforms() {
+            let wheels = platform.python.packages.iter();
+            let wheels = wheels.filter(|wheel| match &wheel.origin {
+                WheelOrigin::Index { input } => of_input(input),
+                _ => false,
+            });
+            found.extend(wheels.map(|wheel| (PackageKind::Wheel, wheel.name.clone())));
+            let debs = platform.debian.packages.iter();
+            let debs = debs.filter(|deb| of_input(&deb.input));
+            found.extend(debs.map(|deb| (PackageKind::Deb, deb.name.clone())));
+        }
+        is_known.then_some(found)
     }
 }
 

@@ -8,20 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cognix_store::CancellationToken;
 
-use super::debian::{
-    self, DebianContext, DebianError, DebianRequest, HttpArchive, IndexCache, Request, SuiteSource,
-    Tier, TrustedKeys,
-};
+use super::debian::{self, DebianError, HttpArchive};
 use super::exchange::{ExchangeError, Import, Imported, Pins};
+use super::inputs::{self, InputError, LockedInputs, WantedInput};
 use super::layers::{self, BudgetTooSmall, UnknownRule};
 use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
 use super::request::override_of;
 use super::shared_paths::{self, Commands, IdleRule, PathConflicts, Sharing};
 use super::standalone;
+use super::system;
 use super::{
-    DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInterpreter,
-    LockedWheel, PackageKind, PlatformLock, PythonLock, VariantLock,
+    DebianLock, Lock, LockRequest, LockedArchive, LockedInterpreter, LockedWheel, PackageKind,
+    PlatformLock, PythonLock, VariantLock,
 };
 use crate::mirrors::{Mirrors, MirrorsError};
 
@@ -53,6 +52,10 @@ pub struct ResolveContext {
     pub previous: Option<Lock>,
     /// Packages of that lock whose choices are not kept.
     pub update: BTreeSet<(PackageKind, String)>,
+    /// Inputs that are no package sources.
+    pub inputs: BTreeMap<String, WantedInput>,
+    /// Those of them that are asked for again, whatever that lock says.
+    pub update_inputs: BTreeSet<String>,
     /// The lock whose layers stay what they are where they can, whatever versions are chosen.
     pub arranged: Option<Lock>,
     /// Ends the work early.
@@ -98,6 +101,9 @@ pub enum ResolveError {
     /// The lock of another tool cannot be used.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// An input of the spec.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// No interpreter is known for this version.
     #[error("no interpreter is known for Python {0}")]
     NoArchive(String),
@@ -119,6 +125,7 @@ pub async fn resolve(
     let mut resolved = Resolved {
         lock: Lock {
             exclude_newer: context.cutoff.to_string(),
+            inputs: lock_inputs(questions, &context).await?,
             variants: BTreeMap::new(),
         },
         imported: BTreeMap::new(),
@@ -149,6 +156,19 @@ pub async fn resolve(
     Ok(resolved)
 }
 
+async fn lock_inputs(
+    questions: &[Question<'_>],
+    context: &ResolveContext,
+) -> Result<LockedInputs, ResolveError> {
+    let asking = inputs::Asking {
+        previous: context.previous.as_ref().map(|lock| &lock.inputs),
+        update: &context.update_inputs,
+        offline: questions.iter().any(|question| question.mirrors.offline()),
+        cancel: &context.cancel,
+    };
+    Ok(inputs::lock(&context.inputs, &asking).await?)
+}
+
 fn part<'l>(lock: Option<&'l Lock>, question: &Question<'_>) -> Option<&'l VariantLock> {
     lock.and_then(|lock| lock.variant(&question.variant))
 }
@@ -166,15 +186,15 @@ pub struct Resolved {
 
 /// One question while it is answered.
 #[derive(Clone, Copy)]
-struct Answering<'a> {
-    question: &'a Question<'a>,
-    context: &'a ResolveContext,
+pub(super) struct Answering<'a> {
+    pub(super) question: &'a Question<'a>,
+    pub(super) context: &'a ResolveContext,
     /// The variant's part of the lock whose choices are kept.
-    previous: Option<&'a VariantLock>,
+    pub(super) previous: Option<&'a VariantLock>,
     /// The variant's part of the lock whose layers stay what they are.
     arranged: Option<&'a VariantLock>,
     /// The answers to the questions before this one, in their order.
-    answered: &'a [VariantLock],
+    pub(super) answered: &'a [VariantLock],
 }
 
 impl Answering<'_> {
@@ -219,12 +239,12 @@ impl Answering<'_> {
     }
 
     /// Whether the choice of a package is not kept.
-    fn moves(&self, kind: PackageKind, name: &str) -> bool {
+    pub(super) fn moves(&self, kind: PackageKind, name: &str) -> bool {
         self.context.update.contains(&(kind, name.to_owned()))
     }
 
     /// The variant's platform in the previous lock.
-    fn previous(&self, architecture: Architecture) -> Option<&PlatformLock> {
+    pub(super) fn previous(&self, architecture: Architecture) -> Option<&PlatformLock> {
         self.previous?.platforms.get(&architecture)
     }
 
@@ -275,11 +295,11 @@ async fn resolve_platform(
         Interpreter::Standalone => None,
     };
     let roots: Vec<String> = interpreter.iter().cloned().collect();
-    let mut debian = match kept_debian(answering, platform.architecture) {
+    let mut debian = match system::kept(answering, platform.architecture) {
         Some(kept) => kept,
         None => {
-            let chosen = resolve_debian(answering, &roots, platform.architecture).await?;
-            grouped(chosen, request, &roots)
+            let chosen = system::resolve(answering, &roots, platform.architecture).await?;
+            system::grouped(chosen, request, &roots)
         }
     };
     let interpreter = match interpreter {
@@ -360,53 +380,6 @@ async fn resolve_platform(
     Ok((locked, imported, python.warnings))
 }
 
-/// The Debian packages of the previous lock, where nothing that decides about them has changed and none shall move: adding
-/// a Python package then moves nothing below it, and asks no archive. Else those of another variant that asks the same.
-fn kept_debian(answering: &Answering<'_>, architecture: Architecture) -> Option<DebianLock> {
-    let request = &answering.question.request;
-    let same = |lock: &&VariantLock| {
-        lock.request.same_system(request) && lock.platforms.contains_key(&architecture)
-    };
-    let packages = |lock: &VariantLock| lock.platforms[&architecture].debian.clone();
-    let previous = answering.previous.filter(same).map(packages);
-    let stays = |debian: &DebianLock| {
-        let mut debs = debian.packages.iter();
-        !debs.any(|deb| answering.moves(PackageKind::Deb, &deb.name))
-    };
-    previous
-        .filter(stays)
-        .or_else(|| answering.answered.iter().find(same).map(packages))
-}
-
-/// Versions of Debian packages to keep where the archive still has them: those of the previous lock, then those of other
-/// variants.
-fn kept_versions(
-    answering: &Answering<'_>,
-    architecture: Architecture,
-) -> BTreeMap<String, String> {
-    let versions = |debian: &DebianLock| -> BTreeMap<String, String> {
-        let debs = debian.packages.iter();
-        debs.map(|deb| (deb.name.clone(), deb.version.clone()))
-            .collect()
-    };
-    let mut kept = answering
-        .previous(architecture)
-        .map(|platform| versions(&platform.debian))
-        .unwrap_or_default();
-    kept.retain(|name, _| !answering.moves(PackageKind::Deb, name));
-    for other in answering.answered {
-        // Versions of another release would only be in the way.
-        if other.request.python == answering.question.request.python
-            && let Some(platform) = other.platforms.get(&architecture)
-        {
-            for (name, version) in versions(&platform.debian) {
-                kept.entry(name).or_insert(version);
-            }
-        }
-    }
-    kept
-}
-
 /// The interpreter's archive, with its size where somebody tells it.
 async fn resolve_archive(
     answering: &Answering<'_>,
@@ -423,71 +396,6 @@ async fn resolve_archive(
     let (mirrors, cancel) = (question.mirrors, &context.cancel);
     archive.size = standalone::size(&archive, previous, mirrors, &client, cancel).await;
     Ok(archive)
-}
-
-async fn resolve_debian(
-    answering: &Answering<'_>,
-    interpreter: &[String],
-    architecture: Architecture,
-) -> Result<debian::DebianLock, ResolveError> {
-    let Answering {
-        question, context, ..
-    } = *answering;
-    let request = &question.request;
-    let tier = Tier::of(request.tier);
-    let below = tier.packages.iter().copied();
-    let named = below
-        .chain(request.base.iter().map(String::as_str))
-        .chain(interpreter.iter().map(String::as_str))
-        .chain(request.system_packages.iter().map(String::as_str))
-        .map(str::parse)
-        .collect::<Result<Vec<Request>, _>>()?;
-    let inputs = request
-        .inputs
-        .iter()
-        .filter(|(_, pin)| pin.kind == "debian");
-    let sources = inputs.flat_map(|(name, pin)| {
-        pin.suites.iter().map(|suite| SuiteSource {
-            input: name.clone(),
-            suite: suite.clone(),
-            components: pin.components.clone(),
-            pinned: pin.releases.get(suite).copied(),
-        })
-    });
-    let wanted = DebianRequest {
-        sources: sources.collect(),
-        architecture: architecture.debian().to_owned(),
-        packages: named,
-        include_essential: tier.essential,
-        recommends: request.recommends,
-        unfollowed: tier.unfollowed.to_vec(),
-        keep: kept_versions(answering, architecture),
-    };
-    let own_keys = question.keys.iter();
-    let own_keys = own_keys.map(|(input, rings)| Ok((input.clone(), TrustedKeys::of(rings)?)));
-    let own_keys = own_keys.collect::<Result<BTreeMap<_, _>, DebianError>>()?;
-    let client = HttpArchive::client().map_err(ResolveError::Client)?;
-    let archive = HttpArchive::new(client, question.mirrors.debian_sources()?.bases().clone());
-    let cache = IndexCache::new(&question.mirrors.cache().join("debian"));
-    let debian_context = DebianContext {
-        archive: &archive,
-        keys: &TrustedKeys::debian(),
-        own_keys: &own_keys,
-        cache: &cache,
-        now: now(),
-        offline: question.mirrors.offline(),
-    };
-    tokio::select! {
-        () = context.cancel.cancelled() => Err(DebianError::Interrupted.into()),
-        result = debian::resolve(&wanted, &debian_context) => Ok(result?),
-    }
-}
-
-/// Seconds since 1970. Only the expiry of release files is held against it; nothing of it is recorded.
-fn now() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// The exact Python of a locked platform.
@@ -532,73 +440,4 @@ fn patch_of(version: &str, interpreter: &str) -> Result<u8, ResolveError> {
         package: interpreter.to_owned(),
         version: version.to_owned(),
     })
-}
-
-/// The package that a line of the base names, whatever version it asks for.
-fn name_of(line: &str) -> &str {
-    line.split([':', '=', '/']).next().unwrap_or(line)
-}
-
-/// Gives each package the first group whose roots need it.
-pub(super) fn grouped(
-    debian: debian::DebianLock,
-    request: &LockRequest,
-    interpreter: &[String],
-) -> DebianLock {
-    let edges: BTreeMap<&str, &[String]> = debian
-        .packages
-        .iter()
-        .map(|package| (package.name.as_str(), package.depends.as_slice()))
-        .collect();
-    let base = reachable(
-        &edges,
-        debian
-            .essential
-            .iter()
-            .map(String::as_str)
-            .chain(Tier::of(request.tier).packages.iter().copied())
-            .chain(request.base.iter().map(|line| name_of(line))),
-    );
-    let python = reachable(&edges, interpreter.iter().map(String::as_str));
-    let group_of = |name: &str| match name {
-        name if base.contains(name) => DebGroup::Base,
-        name if python.contains(name) => DebGroup::Python,
-        _ => DebGroup::SystemPackages,
-    };
-    let groups: Vec<DebGroup> = debian
-        .packages
-        .iter()
-        .map(|package| group_of(&package.name))
-        .collect();
-    let mut bounds = debian.bounds;
-    let packages = debian
-        .packages
-        .into_iter()
-        .zip(groups)
-        .map(|(package, group)| LockedDeb {
-            bounds: bounds.remove(&package.name).unwrap_or_default(),
-            package,
-            group,
-            layer: None,
-        });
-    DebianLock {
-        releases: debian.releases,
-        packages: packages.collect(),
-    }
-}
-
-fn reachable<'a>(
-    edges: &BTreeMap<&'a str, &'a [String]>,
-    roots: impl IntoIterator<Item = &'a str>,
-) -> BTreeSet<&'a str> {
-    let mut pending: Vec<&str> = roots.into_iter().collect();
-    let mut found = BTreeSet::new();
-    while let Some(name) = pending.pop() {
-        if let Some(depends) = edges.get(name)
-            && found.insert(name)
-        {
-            pending.extend(depends.iter().map(String::as_str));
-        }
-    }
-    found
 }

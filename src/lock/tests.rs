@@ -8,6 +8,7 @@ pub(crate) fn whole(variant: VariantLock) -> Lock {
     let variants = [(crate::spec::DEFAULT_VARIANT.to_owned(), variant)];
     Lock {
         exclude_newer: "2025-11-02T00:00:00Z".to_owned(),
+        inputs: LockedInputs::new(),
         variants: variants.into(),
     }
 }
@@ -213,7 +214,7 @@ fn a_package_is_in_the_first_group_that_needs_it() {
         essential: vec!["bash".to_owned()],
         bounds: BTreeMap::new(),
     };
-    let locked = resolve::grouped(debian, &example().request, &["python3.11".to_owned()]);
+    let locked = system::grouped(debian, &example().request, &["python3.11".to_owned()]);
     let groups: Vec<_> = locked
         .packages
         .iter()

@@ -17,7 +17,7 @@ use crate::lock::exchange::ExchangeError;
 use crate::lock::platform::Platform;
 use crate::lock::python::{CutoffError, PythonError, PythonErrorKind};
 use crate::lock::why::WhyError;
-use crate::lock::{Architecture, LockFileError, ResolveError};
+use crate::lock::{Architecture, InputError, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
 use crate::mirrors::standalone::{SETTING, STANDALONE};
 use crate::recipes::RecipeError;
@@ -307,6 +307,9 @@ fn exchange_kind(error: &ExchangeError) -> ErrorKind {
 fn resolve_kind(error: &ResolveError) -> ErrorKind {
     match error {
         ResolveError::Variant { source, .. } => resolve_kind(source),
+        ResolveError::Input(InputError::Interrupted) => ErrorKind::Interrupted,
+        ResolveError::Input(InputError::Reference { .. }) => ErrorKind::Configuration,
+        ResolveError::Input(_) => ErrorKind::Unavailable,
         ResolveError::Python(error) => match error.kind() {
             PythonErrorKind::Request => ErrorKind::Input,
             PythonErrorKind::Unavailable => ErrorKind::Unavailable,

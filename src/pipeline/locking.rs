@@ -28,6 +28,8 @@ pub struct LockOptions {
     pub previous: Option<Lock>,
     /// Packages of that lock whose choices are not kept.
     pub update: BTreeSet<(PackageKind, String)>,
+    /// Inputs that are no package sources and are asked for again.
+    pub update_inputs: BTreeSet<String>,
     /// The lock whose layers stay what they are where they can, whatever versions are chosen.
     pub arranged: Option<Lock>,
     /// A lock of another tool whose versions must hold.
@@ -197,6 +199,8 @@ impl Project {
             arranged: options.arranged,
             previous: options.previous,
             update: options.update,
+            inputs: self.wanted_inputs(),
+            update_inputs: options.update_inputs,
             cancel: options.cancel,
         };
         Ok(lock::resolve(&questions, context).await?)

@@ -31,7 +31,7 @@ use crate::builtins::source::SourceTree;
 use crate::config::{self, Effective, LoadOptions, Loaded};
 use crate::layers::Timestamp;
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
-use crate::lock::{Lock, VariantLock, standalone};
+use crate::lock::{Lock, VariantLock, WantedInput, standalone};
 use crate::mirrors::standalone::STANDALONE;
 use crate::mirrors::{Mirrors, ProjectSources};
 use crate::recipes::{self, Ingredients, cog_runtime, labels};
@@ -186,6 +186,11 @@ impl Project {
         Self::of_origin(Arc::clone(&self.origin), variant.clone())
     }
 
+    /// The inputs of the spec that are no package sources.
+    pub fn wanted_inputs(&self) -> BTreeMap<String, WantedInput> {
+        variants::wanted_inputs(&self.origin.settings)
+    }
+
     /// Refuses a variant of which no image can be built yet, before anything is fetched for it.
     pub fn require_buildable(&self) -> Result<(), PipelineError> {
         Ok(variants::check_buildable(&self.variant)?)
@@ -315,6 +320,7 @@ impl Project {
         options: &ImageOptions,
     ) -> Result<ImageDerivations, PipelineError> {
         self.require_buildable()?;
+        let inputs = &lock.inputs;
         let lock = self
             .part(lock)?
             .platform(architecture)
@@ -353,7 +359,10 @@ impl Project {
             .filter(|timestamp| !timestamp.is_default());
         runtime.created = asked.map(Timestamp::seconds);
         let derivations = match self.variant.has_derivations {
-            true => self.origin.outputs.derivations(self.variant(), lock)?,
+            true => self
+                .origin
+                .outputs
+                .derivations(self.variant(), lock, inputs)?,
             false => Derivations::default(),
         };
         let instantiated = recipes::instantiate(Ingredients {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cognix_derivations::StorePathName;
 
 use super::variants::Outputs;
-use crate::lock::{LockedPlatform, LockedWheel};
+use crate::lock::{LockedInputs, LockedPlatform, LockedWheel};
 use crate::spec::{self, Derivations, Known, LockedImage, LockedPackage, SpecError, Variant};
 
 /// The outputs of the spec in a folder.
@@ -31,13 +31,16 @@ impl Outputs for SpecOutputs {
         &self,
         variant: &str,
         locked: LockedPlatform<'_>,
+        inputs: &LockedInputs,
     ) -> Result<Derivations, SpecError> {
-        spec::derivations(&self.project, variant, &known(locked))
+        spec::derivations(&self.project, variant, &known(locked, inputs))
     }
 }
 
 /// What a spec gets to know of a lock.
-pub(super) fn known(locked: LockedPlatform<'_>) -> Known {
+pub(super) fn known(locked: LockedPlatform<'_>, inputs: &LockedInputs) -> Known {
+    let digests = inputs.iter();
+    let digests = digests.filter_map(|(name, input)| Some((name.clone(), input.sha256()?)));
     let wheels = locked.python.packages.iter();
     Known {
         locked: Some(LockedImage {
@@ -47,6 +50,7 @@ pub(super) fn known(locked: LockedPlatform<'_>) -> Known {
                 .map(|wheel| (wheel.name.clone(), package(wheel)))
                 .collect(),
         }),
+        inputs: digests.collect(),
         ..Known::default()
     }
 }

@@ -3,14 +3,15 @@
 //! What a spec says is asked for twice through [`Outputs`]: before locking, which variants there are, and before
 //! instantiating, which derivations one of them adds. Everything else works with the plain values.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::PipelineError;
+use super::{PipelineError, is_standalone};
 use crate::config::Adjustments;
-use crate::lock::LockedPlatform;
+use crate::lock::{LockedInputs, LockedPlatform, WantedInput};
 use crate::spec::{
-    self, DEFAULT_VARIANT, Derivations, Pin, Settings, SpecError, TorchMode, Variant,
+    self, DEFAULT_VARIANT, Derivations, InputKind, Pin, Settings, SpecError, TorchMode, Variant,
 };
 
 /// The longest name of a variant.
@@ -21,11 +22,12 @@ pub trait Outputs: std::fmt::Debug + Send + Sync {
     /// The images that the spec names, in its order; none for a model with one image that nothing changes.
     fn variants(&self) -> Result<Vec<Variant>, SpecError>;
 
-    /// What one of them adds on one platform, once versions are locked.
+    /// What one of them adds on one platform, once versions and inputs are locked.
     fn derivations(
         &self,
         variant: &str,
         locked: LockedPlatform<'_>,
+        inputs: &LockedInputs,
     ) -> Result<Derivations, SpecError>;
 }
 
@@ -38,7 +40,12 @@ impl Outputs for NoOutputs {
         Ok(Vec::new())
     }
 
-    fn derivations(&self, _: &str, _: LockedPlatform<'_>) -> Result<Derivations, SpecError> {
+    fn derivations(
+        &self,
+        _: &str,
+        _: LockedPlatform<'_>,
+        _: &LockedInputs,
+    ) -> Result<Derivations, SpecError> {
         Ok(Derivations::default())
     }
 }
@@ -192,6 +199,34 @@ pub(super) fn overrides(variant: &Variant, mapped: impl Fn(&str) -> Option<Strin
         Pin::Url { url, sha256 } => format!("{name} @ {url} --hash=sha256:{sha256}"),
     };
     variant.pins.iter().map(line).collect()
+}
+
+/// The inputs of a spec that are no package sources.
+pub(super) fn wanted_inputs(settings: &Settings) -> BTreeMap<String, WantedInput> {
+    let wanted = |input: &spec::Input| match input.kind {
+        // A folder of interpreters is a package source.
+        InputKind::Url if !is_standalone(input) && input.archives.is_empty() => {
+            let (url, sha256) = (input.url.clone()?, input.sha256);
+            Some(WantedInput::Url { url, sha256 })
+        }
+        InputKind::Path => {
+            let path = input.path.clone()?;
+            Some(WantedInput::Path { path })
+        }
+        InputKind::Oci => {
+            let (reference, sha256) = (input.reference.clone()?, input.digest);
+            Some(WantedInput::Oci { reference, sha256 })
+        }
+        InputKind::Url | InputKind::Pypi | InputKind::Index | InputKind::Debian => None,
+    };
+    let inputs = settings.inputs.iter();
+    let inputs = inputs.filter_map(|(name, input)| Some((name.clone(), wanted(input)?)));
+    let follows = settings.follows.iter();
+    let follows = follows.map(|(name, target)| {
+        let name_of = target.clone();
+        (name.clone(), WantedInput::Follows { name: name_of })
+    });
+    inputs.chain(follows).collect()
 }
 
 /// Refuses a variant of which no image can be built.

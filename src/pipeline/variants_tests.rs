@@ -6,7 +6,7 @@ use super::variants::{
     adjustments, check_buildable, choose, locking_order, of, overrides, settings,
 };
 use super::{NoOutputs, Outputs};
-use crate::lock::LockedPlatform;
+use crate::lock::{LockedInputs, LockedPlatform};
 use crate::spec::{Derivations, Pin, Spec, SpecError, Torch, TorchMode, Variant};
 
 fn variants(names: &[&str]) -> Vec<Variant> {
@@ -21,7 +21,12 @@ impl Outputs for Fixed {
         Ok(self.0.clone())
     }
 
-    fn derivations(&self, _: &str, _: LockedPlatform<'_>) -> Result<Derivations, SpecError> {
+    fn derivations(
+        &self,
+        _: &str,
+        _: LockedPlatform<'_>,
+        _: &LockedInputs,
+    ) -> Result<Derivations, SpecError> {
         Ok(Derivations::default())
     }
 }

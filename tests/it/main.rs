@@ -18,6 +18,7 @@ mod hardening;
 mod hello;
 mod help;
 mod image;
+mod inputs;
 mod interpreter;
 mod layers;
 mod nar;

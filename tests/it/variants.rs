@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use cognix::lock::{Architecture, Lock, LockedPlatform, PackageKind};
+use cognix::lock::{Architecture, Lock, LockedInputs, LockedPlatform, PackageKind};
 use cognix::pipeline::{
     ImageDerivations, ImageOptions, ImageRecord, LockOptions, OpenOptions, Outputs, PipelineError,
     Project, Realisation,
@@ -35,7 +35,12 @@ impl Outputs for Fixed {
         Ok(self.variants.clone())
     }
 
-    fn derivations(&self, _: &str, _: LockedPlatform<'_>) -> Result<Derivations, SpecError> {
+    fn derivations(
+        &self,
+        _: &str,
+        _: LockedPlatform<'_>,
+        _: &LockedInputs,
+    ) -> Result<Derivations, SpecError> {
         Ok(self.derivations.clone())
     }
 }
@@ -627,4 +632,89 @@ fn the_program_names_the_variants_that_there_are() {
         65,
     );
     assert!(said.contains("there is no variant"), "{said}");
+}
+
+/// The same from the text of a spec, through the program.
+#[test]
+fn a_spec_with_variants_is_locked_and_built_by_the_program() {
+    let world = World::new();
+    publish(&world, "2.0.0");
+    let project = world.project("model", "numpy\nplot\n");
+    let file = project.join("cognix.nix");
+    let spec = std::fs::read_to_string(&file).expect("readable");
+    let outputs = r#"{
+  outputs = { self, ... }: {
+    images = rec {
+      cpu = { environment.MODE = "cpu"; };
+      cuda = cpu // { gpu = true; cuda = "12.4"; packages = [ "gamma" ]; };
+      pinned-numpy = cpu // {
+        overrides = final: prev: { numpy = prev.numpy.override { version = "1.26.4"; }; };
+      };
+    };
+  };"#;
+    crate::world::write(&file, spec.replacen('{', outputs, 1));
+    let run = |arguments: &[&str]| {
+        let mut command = world.cognix("store");
+        command.args(arguments).arg(&project);
+        command
+    };
+    succeed(&mut run(&["lock"]));
+    let said = fail(&mut run(&["build"]), 65);
+    assert!(
+        said.contains("the model has the variants cpu, cuda, pinned-numpy"),
+        "{said}"
+    );
+    let built = crate::world::json(&mut run(&["build", "--all-variants", "--format", "json"]));
+    for name in ["cpu", "cuda", "pinned-numpy"] {
+        let again = ["build", "--variant", name, "--format", "json"];
+        let again = crate::world::json(&mut run(&again));
+        assert_eq!(again["variant"], name);
+        assert_eq!(again["image"], built["variants"][name]["image"], "{name}");
+    }
+    let why = succeed(&mut run(&[
+        "plan",
+        "--variant",
+        "pinned-numpy",
+        "--why",
+        "numpy",
+    ]))
+    .stdout;
+    let why = String::from_utf8(why).expect("UTF-8");
+    assert!(why.starts_with("numpy 1.26.4, a Python package"), "{why}");
+    assert!(
+        why.contains("overrides.numpy of cognix.nix, which decides"),
+        "{why}"
+    );
+    let config = crate::world::json(&mut run(&[
+        "config",
+        "--variant",
+        "cuda",
+        "--format",
+        "json",
+    ]));
+    assert_eq!(config["cuda"], "12.4");
+
+    publish(&world, "2.1.0");
+    let mut update = world.cognix("store");
+    update.arg("lock").arg(&project).args(["--update", "numpy"]);
+    let moved = succeed(&mut update).stdout;
+    assert_eq!(
+        String::from_utf8_lossy(&moved),
+        "numpy 2.0.0 -> 2.1.0 (cpu, cuda)\n"
+    );
+    succeed(&mut run(&["lock", "--check"]));
+    let spec = std::fs::read_to_string(&file).expect("readable");
+    crate::world::write(&file, spec.replace("1.26.4", "2.0.0"));
+    let output = run(&["lock", "--check"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("pinned-numpy: overrides.numpy was 1.26.4, is 2.0.0"),
+        "{said}"
+    );
+    // What is asked for the others is what it was.
+    succeed(&mut run(&["build", "--locked", "--variant", "cpu"]));
+    fail(
+        &mut run(&["build", "--locked", "--variant", "pinned-numpy"]),
+        78,
+    );
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! { "debian": [ {deb}… ],                               every .deb once, whichever images have it
 //!   "excludeNewer": TIME,
+//!   "inputs": { NAME: {file, image, path or other name} },
 //!   "python": [ {wheel}… ],                             every wheel once
 //!   "variants": {
 //!     "default": {

@@ -10,8 +10,8 @@ use super::places::{line_of, split_mirror_url};
 use super::references::{Brief, DebReference, WheelReference};
 use super::{LockFileError, VERSION};
 use crate::lock::{
-    Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb,
-    LockedInterpreter, LockedWheel, PlatformLock, PythonLock, VariantLock, debian,
+    Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInput,
+    LockedInputs, LockedInterpreter, LockedWheel, PlatformLock, PythonLock, VariantLock, debian,
 };
 
 #[derive(Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct VersionShape {
 pub(super) struct LockShape {
     debian: Vec<DebShape>,
     exclude_newer: String,
+    #[serde(default, skip_serializing_if = "LockedInputs::is_empty")]
+    inputs: LockedInputs,
     python: Vec<WheelShape>,
     variants: BTreeMap<String, VariantShape>,
     version: u64,
@@ -115,8 +117,26 @@ impl LockShape {
         if let Some((name, url)) = unnamed.or(wheel.map(|wheel| (&wheel.name, &wheel.url))) {
             return Err(wrong(text, url, &format!("{name} is in no variant")));
         }
+        let means = |name: &String| match self.inputs.get(name) {
+            Some(LockedInput::Follows { .. }) => false,
+            Some(_) => true,
+            // A package source stands in the requests.
+            None => {
+                let mut variants = variants.values();
+                variants.any(|variant| variant.request.inputs.contains_key(name))
+            }
+        };
+        for (name, input) in &self.inputs {
+            if let LockedInput::Follows { name: target } = input
+                && !means(target)
+            {
+                let message = format!("{name} follows {target}, which is no input of the lock");
+                return Err(wrong(text, &format!("\"{name}\": {{"), &message));
+            }
+        }
         Ok(Lock {
             exclude_newer: self.exclude_newer,
+            inputs: self.inputs,
             variants,
         })
     }
@@ -148,6 +168,7 @@ impl From<&Lock> for LockShape {
             variants: variants.collect(),
             debian: debs.into_list(),
             exclude_newer: lock.exclude_newer.clone(),
+            inputs: lock.inputs.clone(),
             python: wheels.into_list(),
             version: VERSION,
         }

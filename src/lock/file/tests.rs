@@ -4,7 +4,7 @@ use cognix_derivations::Sha256;
 use serde_json::json;
 
 use crate::lock::tests::{amd64, example, wheel, whole};
-use crate::lock::{Architecture, Lock, VariantLock};
+use crate::lock::{Architecture, Lock, LockedInput, VariantLock};
 
 /// The text of the example.
 fn text() -> String {
@@ -316,6 +316,41 @@ fn one_package_changes_nothing_but_its_own_lines() {
         let own = ["beta", "2.0+local", "shared.py", "omit", &sha256];
         assert!(own.iter().any(|word| line.contains(word)), "{line}");
     }
+}
+
+#[test]
+fn inputs_stand_beside_the_variants() {
+    let mut lock = whole(example());
+    let sha256 = Sha256::of(b"weights");
+    let url = "https://host.test/weights.bin".to_owned();
+    let size = Some(7);
+    let name = || "weights".to_owned();
+    let weights = LockedInput::Url { sha256, size, url };
+    lock.inputs = [
+        ("also".to_owned(), LockedInput::Follows { name: name() }),
+        (
+            "index".to_owned(),
+            LockedInput::Follows {
+                name: "pypi".to_owned(),
+            },
+        ),
+        (name(), weights),
+    ]
+    .into();
+    let text = lock.to_text();
+    assert_eq!(Lock::parse(&text).expect("our own text"), lock);
+    let dangling = text.replacen("\"name\": \"weights\"", "\"name\": \"wights\"", 1);
+    let message = refused(&dangling);
+    assert!(
+        message.contains("also follows wights, which is no input of the lock"),
+        "{message}"
+    );
+    let unknown = text.replacen("\"size\": 7,", "\"seize\": 7,", 1);
+    assert!(
+        refused(&unknown).contains("unknown field `seize`"),
+        "{}",
+        refused(&unknown)
+    );
 }
 
 #[test]

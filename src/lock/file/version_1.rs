@@ -89,6 +89,7 @@ pub(super) fn parse(text: &str) -> Result<Lock, LockFileError> {
     let variant = VariantLock { request, platforms };
     Ok(Lock {
         exclude_newer: shape.exclude_newer,
+        inputs: Default::default(),
         variants: BTreeMap::from([(DEFAULT_VARIANT.to_owned(), variant)]),
     })
 }
