@@ -74,7 +74,7 @@ fn arguments_of<'a>(
                 let message = format!("invalid regular expression '{pattern}': {error}");
                 Fault::value(pos, message)
             }
-            RegexError::TooLarge => fault(&error, pos),
+            _ => fault(&error, pos),
         }
     })?;
     let regex = Rc::new(regex);

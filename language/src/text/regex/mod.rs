@@ -32,6 +32,9 @@ pub(crate) enum RegexError {
     /// It has too many states, or needs too much memory on this text.
     #[error("memory limit exceeded")]
     TooLarge,
+    /// Looking through this text with it takes too long.
+    #[error("time limit exceeded")]
+    TooSlow,
 }
 
 /// What the groups of one match hold, in the order of their opening parentheses; `None` where a group took no part.

@@ -199,7 +199,7 @@ impl<'a> Walk<'a> {
         loop {
             self.steps += 1;
             if self.steps > MAX_STEPS {
-                return Err(RegexError::TooLarge);
+                return Err(RegexError::TooSlow);
             }
             let byte = self.text.get(at as usize).copied();
             state = match self.program.states[state as usize] {
