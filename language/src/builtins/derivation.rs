@@ -32,6 +32,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
     },
 ];
 
+/// What a derivation takes at least, beside its texts.
+const DERIVATION_BYTES: usize = 2 << 10;
+
 /// What an evaluation wants in a store.
 #[derive(Default)]
 pub(crate) struct Drafts {
@@ -290,6 +293,7 @@ impl<'a> Evaluator<'a> {
                 let item = self.force(item)?;
                 let (text, context) = self.text(item, Coercion::ENVIRONMENT, pos)?;
                 draft.elements.extend_from_slice(context.elements());
+                self.take_in(draft, text.len(), pos)?;
                 draft.args.push(self.utf8(&text, pos)?);
             }
             return Ok(());
@@ -300,6 +304,7 @@ impl<'a> Evaluator<'a> {
             }
             let (json, context) = self.to_json(value, true, pos)?;
             draft.elements.extend_from_slice(context.elements());
+            self.take_in(draft, key.len() + json.len(), pos)?;
             if let Some(structured) = &mut draft.structured {
                 structured.insert(key.to_owned(), json);
             }
@@ -307,6 +312,7 @@ impl<'a> Evaluator<'a> {
         }
         let (text, context) = self.text(value, Coercion::ENVIRONMENT, pos)?;
         draft.elements.extend_from_slice(context.elements());
+        self.take_in(draft, key.len() + text.len(), pos)?;
         let plain = || self.utf8(&text, pos);
         if name == names.builder {
             draft.builder = plain()?;
@@ -327,6 +333,12 @@ impl<'a> Evaluator<'a> {
         }
         draft.env.insert(key.to_owned(), text.into_owned());
         Ok(())
+    }
+
+    /// Counts what a derivation takes in, before it does.
+    fn take_in(&self, draft: &mut Draft<'a>, bytes: usize, pos: Pos) -> Eval<()> {
+        draft.bytes += bytes;
+        self.room_for(draft.bytes, pos)
     }
 
     /// What structured attributes with meanings say.
@@ -371,6 +383,7 @@ impl<'a> Evaluator<'a> {
 
     /// Makes the derivation and remembers it.
     fn finish(&self, name: &str, draft: Draft<'a>, pos: Pos) -> Eval<Derivation> {
+        self.keep(DERIVATION_BYTES + draft.bytes, pos)?;
         let mut builder = Derivation::builder(name)
             .plain_environment()
             .environment(draft.env)
@@ -442,6 +455,7 @@ impl<'a> Evaluator<'a> {
             };
             references.insert(store_path(path, pos)?);
         }
+        self.keep(bytes.len(), pos)?;
         let address = ContentAddress::Text(cognix_derivations::Sha256::of(bytes));
         let path = cognix_derivations::content_addressed_path(&name, &address, &references, false)
             .map_err(|error| Fault::value(pos, error.to_string()))?;
@@ -470,6 +484,8 @@ struct Draft<'a> {
     /// Attributes as JSON, where they are structured.
     structured: Option<BTreeMap<String, String>>,
     elements: Vec<ContextElement<'a>>,
+    /// How long all texts are that it took in so far.
+    bytes: usize,
 }
 
 impl Default for Draft<'_> {
@@ -486,6 +502,7 @@ impl Default for Draft<'_> {
             is_floating: false,
             structured: None,
             elements: Vec::new(),
+            bytes: 0,
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Evaluator<'a> {
     stack_start: usize,
     depth: Cell<usize>,
     steps: Cell<u64>,
+    /// Bytes that are kept elsewhere than in the arena: derivations, and texts of every kind.
+    kept: Cell<usize>,
     /// Files that were imported, by path.
     imported: RefCell<BTreeMap<&'a str, &'a Thunk<'a>>>,
     pub(crate) drafts: RefCell<Drafts>,
@@ -130,6 +132,7 @@ impl<'a> Evaluator<'a> {
             stack_start,
             depth: Cell::new(0),
             steps: Cell::new(0),
+            kept: Cell::new(0),
             imported: RefCell::default(),
             drafts: RefCell::default(),
             regexes: RefCell::default(),
@@ -158,6 +161,7 @@ impl<'a> Evaluator<'a> {
         extra: Option<(&Extra, &'a Env<'a>)>,
         origin: Origin,
     ) -> Eval<Value<'a>> {
+        self.keep(text.len(), Pos::NONE)?;
         let Some(start) = self.sources.add(name, text, origin) else {
             let message = "all texts together are longer than 4 GiB";
             return Err(Fault::new(ErrorKind::Limit, Pos::NONE, message));
@@ -302,7 +306,8 @@ impl<'a> Evaluator<'a> {
 
     /// Whether there is memory for so many bytes more.
     pub(crate) fn room_for(&self, bytes: usize, pos: Pos) -> Eval<()> {
-        let wanted = self.arena.allocated_bytes().saturating_add(bytes);
+        let used = self.arena.allocated_bytes().saturating_add(self.kept.get());
+        let wanted = used.saturating_add(bytes);
         if wanted <= self.limits.memory {
             return Ok(());
         }
@@ -311,6 +316,13 @@ impl<'a> Evaluator<'a> {
             self.limits.memory >> 20
         );
         Err(self.too_much(pos, message))
+    }
+
+    /// Counts bytes that will be kept elsewhere than in the arena until the evaluation ends.
+    pub(crate) fn keep(&self, bytes: usize, pos: Pos) -> Eval<()> {
+        self.room_for(bytes, pos)?;
+        self.kept.set(self.kept.get().saturating_add(bytes));
+        Ok(())
     }
 
     /// A function call is open while this runs.

@@ -1,7 +1,7 @@
 //! Values that grow without end, and work without end.
 
 use cognix_language::ErrorKind::{Limit, Value};
-use cognix_language::{ErrorKind, MemoryFiles};
+use cognix_language::{ErrorKind, MemoryFiles, evaluate};
 
 use super::{all_fail, print};
 
@@ -31,6 +31,37 @@ fn values_that_fill_the_memory_are_refused() {
         &texts,
         &[Limit, ErrorKind::InfiniteRecursion, Value],
     );
+}
+
+/// What an evaluation keeps beside its values counts too.
+#[test]
+fn what_is_kept_for_a_store_is_memory() {
+    let files =
+        MemoryFiles::new().with_file("large.nix", format!("x: {}", " ".repeat(100_000) + "x"));
+    let texts = [
+        "f = i: (derivation { name = toString i; system = \"s\"; builder = \"b\"; inherit large; }).drvPath",
+        "f = i: (derivation { name = toString i; system = \"s\"; builder = \"b\"; args = [ large ]; }).drvPath",
+        "f = i: (derivation { name = toString i; system = \"s\"; builder = \"b\"; __structuredAttrs = true; inherit large; }).drvPath",
+        "f = i: builtins.toFile (toString i) large",
+        "f = i: builtins.scopedImport { inherit i; } ./large.nix",
+        // All of them in one derivation.
+        "f = i: (derivation (builtins.listToAttrs (map (i: { name = toString i; value = large; }) many) // { name = \"x\"; system = \"s\"; builder = \"b\"; })).drvPath",
+        "f = i: (derivation { name = \"x\"; system = \"s\"; builder = \"b\"; args = map (i: large) many; }).drvPath",
+    ];
+    for text in texts {
+        let text = format!(
+            "let large = builtins.concatStringsSep \"\" (builtins.genList (i: \"0123456789\") 10000); \
+             many = builtins.genList (i: i) 1000; {text}; \
+             in builtins.foldl' (a: i: builtins.seq (f i) a) 0 many"
+        );
+        let mut options = super::tight();
+        options.limits.memory = 8 << 20;
+        let error = evaluate(&files, &options, |evaluator| {
+            let value = evaluator.expression(&text, "hostile.nix")?;
+            evaluator.print(value)
+        });
+        assert_eq!(error.map_err(|error| error.kind()), Err(Limit), "{text}");
+    }
 }
 
 #[test]
@@ -87,7 +118,7 @@ fn patterns_that_could_be_tried_for_ever_end() {
 
 #[test]
 fn an_evaluation_can_be_stopped_from_outside() {
-    use cognix_language::{Limits, Options, evaluate};
+    use cognix_language::{Limits, Options};
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
