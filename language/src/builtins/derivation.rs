@@ -66,7 +66,7 @@ impl Drafts {
     }
 }
 
-/// Gives what it gets: a list that is known, and is printed as one that a real Nix has not evaluated yet.
+/// Gives what it gets: for values that are known here, and are not evaluated yet in a real Nix, which prints `<CODE>`.
 static ITSELF: Builtin = Builtin {
     name: "derivation",
     parameters: &["value"],
@@ -122,16 +122,19 @@ impl<'a> Evaluator<'a> {
             .contains(&name)
         };
         let mut common: Vec<Attr<'a>> = Vec::with_capacity(given.len() + outputs.len() + 6);
-        let all = self.lazy_call(Value::Builtin(&ITSELF), &[self.known(all)]);
-        common.push(at(names.all, all));
+        let index = outputs.iter().position(|output| output == first);
+        let index = index.unwrap_or(0);
+        let later = |value| self.lazy_call(Value::Builtin(&ITSELF), &[value]);
+        common.push(at(names.all, later(self.known(all))));
         common.push(at(names.drv_attrs, argument));
         common.push(at(
             names.drv_path,
             self.thunk(State::Attr(strict, names.drv_path, Pos::NONE)),
         ));
         common.push(at(names.kind, self.known(self.string("derivation"))));
-        for (output, set) in outputs.iter().zip(&sets) {
+        for (place, (output, set)) in outputs.iter().zip(&sets).enumerate() {
             if !own(*output) {
+                let set = if place == index { set } else { later(set) };
                 common.push(at(*output, set));
             }
         }
@@ -145,10 +148,6 @@ impl<'a> Evaluator<'a> {
             entries.extend_from_slice(&common);
             set.state.set(State::Value(self.attrs(entries)));
         }
-        let index = outputs
-            .iter()
-            .position(|output| output == first)
-            .unwrap_or(0);
         self.force(sets[index])
     }
 

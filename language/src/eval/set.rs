@@ -11,7 +11,6 @@ impl<'a> Evaluator<'a> {
         match expr.kind {
             Kind::Constant(thunk) => thunk,
             Kind::Local { level, slot } => Self::variable(env, level, slot),
-            Kind::Lambda(lambda) => self.known(self.closure(lambda, env)),
             _ => self.thunk(State::Expr(expr, env)),
         }
     }
@@ -59,34 +58,32 @@ impl<'a> Evaluator<'a> {
         // Those that see each other exist before the level does, and learn of it afterwards. Where `__overrides` may
         // replace some, none is shared with others.
         let shares = set.overrides.is_none();
-        let slots: &'a [&'a Thunk<'a>] =
-            self.arena
-                .alloc_slice_fill_iter(set.attrs.iter().map(|attr| match &attr.value {
-                    AttrValue::Outside(expr) if shares => self.delay(expr, env),
-                    AttrValue::Outside(expr) => self.thunk(State::Expr(expr, env)),
-                    AttrValue::Inside(Expr {
-                        kind: Kind::Constant(thunk),
-                        ..
-                    }) if shares => thunk,
-                    AttrValue::Inside(_) | AttrValue::Source(_) => self.thunk(State::Busy),
-                }));
+        let mut slots: Vec<&'a Thunk<'a>> = Vec::with_capacity(set.attrs.len());
+        for attr in set.attrs {
+            slots.push(match &attr.value {
+                AttrValue::Outside(expr) if shares => self.delay(expr, env),
+                AttrValue::Outside(expr) => self.thunk(State::Expr(expr, env)),
+                AttrValue::Inside(expr) if shares => match Self::shared(expr, env, &slots) {
+                    Some(thunk) => thunk,
+                    None => self.thunk(State::Busy),
+                },
+                AttrValue::Inside(_) | AttrValue::Source(_) => self.thunk(State::Busy),
+            });
+        }
+        let slots: &'a [&'a Thunk<'a>] = self.arena.alloc_slice_copy(&slots);
         let inner: &'a Env<'a> = self.arena.alloc(Env {
             up: Some(env),
             slots,
         });
         let sources = self.sources_of(set, inner);
-        for (attr, slot) in set.attrs.iter().zip(slots) {
+        for (index, (attr, slot)) in set.attrs.iter().zip(slots).enumerate() {
             match &attr.value {
-                AttrValue::Inside(Expr {
-                    kind: Kind::Constant(_),
-                    ..
-                }) if shares => {}
                 AttrValue::Outside(_) => {}
-                AttrValue::Inside(Expr {
-                    kind: Kind::Lambda(lambda),
-                    ..
-                }) => slot.state.set(State::Value(self.closure(lambda, inner))),
-                AttrValue::Inside(expr) => slot.state.set(State::Expr(expr, inner)),
+                AttrValue::Inside(expr) => {
+                    if !shares || Self::shared(expr, env, &slots[..index]).is_none() {
+                        slot.state.set(State::Expr(expr, inner));
+                    }
+                }
                 AttrValue::Source(index) => {
                     let source = sources[*index as usize];
                     slot.state.set(State::Attr(source, attr.name, attr.pos));
@@ -94,6 +91,21 @@ impl<'a> Evaluator<'a> {
             }
         }
         (inner, slots)
+    }
+
+    /// What stands for an expression already: a constant, a variable from around a level, or one that comes before it
+    /// there.
+    fn shared(
+        expr: &'a Expr<'a>,
+        env: &'a Env<'a>,
+        before: &[&'a Thunk<'a>],
+    ) -> Option<&'a Thunk<'a>> {
+        match expr.kind {
+            Kind::Constant(thunk) => Some(thunk),
+            Kind::Local { level: 0, slot } => before.get(slot as usize).copied(),
+            Kind::Local { level, slot } => Some(Self::variable(env, level - 1, slot)),
+            _ => None,
+        }
     }
 
     fn recursive_set(

@@ -77,3 +77,39 @@ fn kinds_of_mistakes() {
     assert_eq!(kind("builtins.currentTime"), Err(ErrorKind::Forbidden));
     assert_eq!(kind("<nixpkgs>"), Err(ErrorKind::Forbidden));
 }
+
+/// What is evaluated and what is not when only the value itself was asked for, as a real Nix prints it.
+#[test]
+fn what_nobody_asked_for_is_code() {
+    let check = |text: &str, expected: &str| {
+        let options = Options {
+            shown_root: Some("/home/model".to_owned()),
+            ..Options::default()
+        };
+        let files = MemoryFiles::new().with_file("b", "");
+        let printed = evaluate(&files, &options, |evaluator| {
+            Ok(evaluator.print_lazily(evaluator.expression(text, "test.nix")?))
+        });
+        assert_eq!(printed.as_deref(), Ok(expected), "{text}");
+    };
+    check("[ 1 (1 + 1) ]", "[ 1 <CODE> ]");
+    check("[ [ ] { } \"\" null ]", "[ [ ] <CODE> \"\" null ]");
+    check(
+        "[ (a: a) map (map (a: a)) ./b ]",
+        "[ <CODE> <PRIMOP> <CODE> /home/model/b ]",
+    );
+    check("[ ./. ../. /etc ]", "[ /home/model / /etc ]");
+    check("toString ./b", "\"/project/b\"");
+    check(
+        "rec { a = 1; b = a; c = { inherit a; }; d = c; }",
+        "{ a = 1; b = 1; c = <CODE>; d = <CODE>; }",
+    );
+    check("let x = 1; y = x; in [ x y ]", "[ 1 1 ]");
+    check("{ f = x: x; }", "{ f = <CODE>; }");
+    check(
+        "derivation { name = \"a\"; builder = \"b\"; system = \"c\"; outputs = [ \"out\" \"dev\" ]; }",
+        "{ all = <CODE>; builder = \"b\"; dev = <CODE>; drvAttrs = { builder = \"b\"; name = \"a\"; \
+         outputs = [ \"out\" \"dev\" ]; system = \"c\"; }; drvPath = <CODE>; name = \"a\"; out = «repeated»; \
+         outPath = <CODE>; outputName = \"out\"; outputs = «repeated»; system = \"c\"; type = \"derivation\"; }",
+    );
+}

@@ -132,6 +132,7 @@ impl<'a> Lowering<'_, '_, 'a> {
                 return Err(Fault::forbidden(pos, message));
             }
             Node::PathSearch(path) => self.search_path(&path.to_string(), pos, scope)?,
+            Node::List(list) if list.items().next().is_none() => self.constant(Value::List(&[])),
             Node::List(list) => {
                 let items = list.items();
                 let items = items.map(|item| self.operand(Some(item), syntax, scope));
