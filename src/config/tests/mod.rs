@@ -1,6 +1,7 @@
 //! The room from its doors. What each text and project gives stands in the tables of `tests/configurations`; here is
 //! what a table cannot say.
 
+mod adjusted;
 mod documents;
 mod projects;
 
