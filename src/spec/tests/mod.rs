@@ -171,7 +171,7 @@ fn archives_of_ones_own() {
     ];
     for (archives, expected) in cases {
         let message = refused(&spec(&archives));
-        assert!(message.starts_with(["1", "2", "3"]), "{message}");
+        assert!(message.starts_with(['1', '2', '3']), "{message}");
         assert!(message.contains(&expected), "{message}");
     }
 }
