@@ -1,12 +1,20 @@
 # The default spec of cognix.
 #
-# The program carries this file. A model needs none of its own; a `cognix.nix` beside its `cog.yaml` extends this one:
-# what it names replaces or adds to what stands here, key by key, and the rest stays. For example, to take Python
-# packages from a mirror:
+# The program carries this file. A model needs none of its own; a `cognix.nix` beside its `cog.yaml` extends this one: what
+# it names replaces or adds to what stands here, key by key, and the rest stays. Its `outputs` take the place of those
+# below. For example, a model with two images, one of them with another numpy:
 #
-#     { inputs.pypi.url = "https://mirror.example/simple"; }
+#     {
+#       outputs = { self, cognix, ... }: {
+#         images.default = { };
+#         images.pinned-numpy.overrides = final: prev: {
+#           numpy = prev.numpy.override { version = "1.26.4"; };
+#         };
+#       };
+#     }
 #
-# The language is Nix. Inputs and settings are literals; `outputs` may be any expression.
+# The language is Nix without anything that differs between machines. docs/spec.md lists every key, docs/language.md the
+# functions; `cognix spec check` looks for mistakes, `cognix spec show` shows what a spec makes.
 {
   description = "Cog models as bit-reproducible OCI images";
 
@@ -76,6 +84,11 @@
     };
   };
 
-  # Derivations of one's own.
-  outputs = { self, ... }: { };
+  # What is made of all this. `self` is what stands here, so that images can extend each other (`self.images.default // {
+  # … }`); `cognix` makes derivations; inputs are there by their names. `packages.NAME` would be derivations of one's own,
+  # `overrides = final: prev: { … }` other Python packages for every image.
+  outputs = { self, cognix, ... }: {
+    # One image, as `cog.yaml` describes it. Whatever a set here says goes before `cog.yaml` and the settings above.
+    images.default = { };
+  };
 }

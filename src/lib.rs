@@ -3,9 +3,9 @@
 //! A model is one value that moves forward through the stages and never goes back:
 //!
 //! ```text
-//! cog.yaml    ─ config::load ──▶ Loaded ┐
-//! cognix.nix  ─ spec::load ────▶ Spec ──┴─ lock::resolve ─▶ Lock ┐
-//! model files ─ store import ──────────────────────▶ StorePath ──┴─ recipes::instantiate ─▶ DerivationGraph
+//! cog.yaml    ─ config::load ──▶ Loaded ────┐
+//! cognix.nix  ─ spec::load, spec::variants ─┴─ lock::resolve ─▶ Lock ┐
+//! model files ─ store import ──────────────────────────▶ StorePath ─┴─ recipes::instantiate ─▶ DerivationGraph
 //!   ─ cognix_store::realise ─▶ outputs, made by builtins and described by layers ─ image::assemble ─▶ Image
 //! ```
 //!

@@ -13,6 +13,7 @@ mod plan;
 mod printer;
 mod progress;
 mod project;
+mod spec;
 mod store;
 mod why;
 
@@ -77,6 +78,9 @@ enum Command {
     /// Look into the store.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Look at cognix.nix, the spec of a project's images.
+    #[command(subcommand)]
+    Spec(spec::SpecCommand),
     /// Look at derivations.
     #[command(subcommand)]
     Derivation(derivation::DerivationCommand),
@@ -145,6 +149,7 @@ impl Cli {
             Command::Exec(args) => args.run(&global, printer),
             Command::Eval(args) => args.run(printer).map(|()| 0),
             Command::Store(command) => command.run(&global, printer).map(|()| 0),
+            Command::Spec(command) => command.run(printer),
             Command::Derivation(command) => command.run(&global, printer).map(|()| 0),
             Command::Nar(command) => command.run(printer).map(|()| 0),
         }

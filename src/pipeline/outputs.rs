@@ -1,12 +1,17 @@
 //! The outputs of a project's spec, with what is locked told to them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use cognix_derivations::StorePathName;
 
+use super::PipelineError;
 use super::variants::Outputs;
-use crate::lock::{LockedInputs, LockedPlatform, LockedWheel};
-use crate::spec::{self, Derivations, Known, LockedImage, LockedPackage, SpecError, Variant};
+use crate::lock::{Lock, LockedInputs, LockedPlatform, LockedWheel};
+use crate::spec::{
+    self, Branch, Derivations, Known, LockedImage, LockedPackage, SpecError, Variant,
+};
 
 /// The outputs of the spec in a folder.
 #[derive(Debug)]
@@ -66,4 +71,62 @@ fn package(wheel: &LockedWheel) -> LockedPackage {
         size: Some(wheel.size),
         waived: wheel.waived,
     }
+}
+
+/// What was found in a project's spec.
+#[derive(Debug)]
+pub struct SpecCheck {
+    /// Every mistake, once.
+    pub mistakes: Vec<SpecError>,
+    /// How many images it makes.
+    pub images: usize,
+    /// Whether what depends on locked versions was looked at too.
+    pub is_locked: bool,
+}
+
+/// Looks at all that a project's spec makes. What depends on locked versions is looked at where there is a lock.
+pub fn check_spec(dir: &Path, cancelled: Arc<AtomicBool>) -> Result<SpecCheck, PipelineError> {
+    let unlocked = Known {
+        cancelled: Some(Arc::clone(&cancelled)),
+        ..Known::default()
+    };
+    let mut mistakes = spec::check(dir, &unlocked)?;
+    let variants = spec::variants(dir, &unlocked);
+    let images = variants.as_ref().map_or(0, Vec::len);
+    let lock = Lock::read(dir)?;
+    if let (Some(lock), Ok(variants)) = (&lock, &variants) {
+        for variant in variants.iter().filter(|variant| variant.has_derivations) {
+            let Some(locked) = lock.variant(&variant.name) else {
+                continue;
+            };
+            for architecture in locked.platforms.keys() {
+                let Some(platform) = locked.platform(*architecture) else {
+                    continue;
+                };
+                let known = Known {
+                    cancelled: Some(Arc::clone(&cancelled)),
+                    ..known(platform, &lock.inputs)
+                };
+                if let Err(mistake) = spec::derivations(dir, &variant.name, &known) {
+                    mistakes.push(mistake);
+                }
+            }
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    mistakes.retain(|mistake| seen.insert(mistake.to_string()));
+    Ok(SpecCheck {
+        mistakes,
+        images,
+        is_locked: lock.is_some(),
+    })
+}
+
+/// The tree of what a project's spec makes.
+pub fn show_spec(dir: &Path, cancelled: Arc<AtomicBool>) -> Result<Branch, PipelineError> {
+    let known = Known {
+        cancelled: Some(cancelled),
+        ..Known::default()
+    };
+    Ok(spec::show(dir, &known)?)
 }

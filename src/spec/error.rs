@@ -27,6 +27,14 @@ impl SpecError {
         matches!(&*self.reason, SpecReason::Evaluation(error) if error.kind() == ErrorKind::Cancelled)
     }
 
+    /// What is wrong, without the place.
+    pub fn message(&self) -> String {
+        match &*self.reason {
+            SpecReason::Evaluation(error) => error.message().to_owned(),
+            reason => reason.to_string(),
+        }
+    }
+
     fn text(&self) -> String {
         match (&*self.reason, &self.place) {
             // An evaluation's mistake shows its own place, with the line.

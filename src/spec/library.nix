@@ -17,6 +17,11 @@ let
   fileName = url: head (builtins.split "[?#]" (last (filter isString (builtins.split "/" url))));
   optional = name: value: if value == null then { } else { ${name} = value; };
 
+  debianArchitecture = {
+    "linux/amd64" = "amd64";
+    "linux/arm64" = "arm64";
+  }.${platform};
+
   # An output whose path follows from its content.
   floating = attributes: derivation ({
     __contentAddressed = true;
@@ -43,13 +48,14 @@ let
   cognix = {
     inherit platform python;
 
-    # The machine that programs are built on, as Nix calls it.
+    # The image's machine as Nix calls it: `x86_64-linux` or `aarch64-linux`.
     system = {
       "linux/amd64" = "x86_64-linux";
       "linux/arm64" = "aarch64-linux";
     }.${platform};
 
-    # One file, fetched and checked against its hash.
+    # One file, fetched and checked against its `sha256` (or `hash`, in Nix's own spelling). Addresses may be relative to an
+    # input, as in `mirror://pypi/PROJECT/FILE`.
     fetchurl = { url, sha256 ? null, hash ? null, name ? fileName url, executable ? false, size ? null }@arguments:
       passing { destination = "/opt/${name}"; } (derivation ({
         inherit executable name url;
@@ -64,8 +70,8 @@ let
         urls = url;
       } // optional "size" size));
 
-    # One Debian package's files.
-    deb = { name, version, architecture ? { "linux/amd64" = "amd64"; "linux/arm64" = "arm64"; }.${platform}, url ? null, sha256 ? null, hash ? null, src ? null }@arguments:
+    # One Debian package's files, from an address with its `sha256` or from another derivation (`src`). Comes to `/`.
+    deb = { name, version, architecture ? debianArchitecture, url ? null, sha256 ? null, hash ? null, src ? null }@arguments:
       passing { destination = "/"; } (builtin {
         inherit architecture version;
         name = "${name}-${builtins.replaceStrings [ ":" "~" "!" ] [ "_" "_" "_" ] version}";
@@ -75,7 +81,8 @@ let
         outputs = [ "out" "control" ];
       });
 
-    # One wheel, installed for the image's Python.
+    # One wheel, installed for the image's Python, from an address with its `sha256` or from another derivation (`src`). Comes
+    # into the image's virtual environment; in `overrides` it takes the place of the package.
     wheel = { filename ? fileName url, url ? null, sha256 ? null, hash ? null, src ? null }@arguments:
       let
         # NAME-VERSION-…: neither part holds a dash.
@@ -90,7 +97,8 @@ let
         wheel = sourceOf "cognix.wheel" arguments;
       });
 
-    # What a script makes of its inputs, in a sandbox whose root is made of `roots`.
+    # What a shell script makes of its inputs, in a sandbox whose root is made of the derivations in `roots`. The script
+    # writes `$out`; any other attribute is a variable of its environment. Comes to `/opt/NAME`.
     mkDerivation = { name, script, src ? null, roots ? [ ], destination ? "/opt/${name}", ... }@arguments:
       passing { inherit destination; } (floating ({
         inherit name roots;
@@ -99,7 +107,7 @@ let
         args = [ "-euc" script ];
       } // removeAttrs arguments [ "destination" "script" ] // optional "src" src));
 
-    # torch built for GPUs that its wheels do not serve.
+    # torch, built from source for GPUs that no wheel of it serves: `gpuArchs` are their compute capabilities. For `overrides`.
     torch.fromSource = { version, gpuArchs }: { kind = "torch-source"; inherit version gpuArchs; };
   };
 

@@ -362,3 +362,104 @@ pub(super) fn keys_below(schema: &str) -> Vec<&'static str> {
     keys.sort_unstable();
     keys
 }
+
+/// The reference page of specs: every key of the table, and every function of the library with what its source says.
+pub fn reference() -> String {
+    let mut text = include_str!("reference.md").to_owned();
+    let mut section = "";
+    for option in OPTIONS {
+        let first = option.path.split('.').next().unwrap_or_default();
+        if first != section {
+            section = first;
+            text.push_str(&format!("\n## `{section}`\n"));
+        }
+        let path = option.path.replace('*', "NAME");
+        text.push_str(&format!("\n### `{path}`\n\n{}\n\n", option.doc));
+        text.push_str(&format!("Takes {}.", option.kind.trim_end_matches('.')));
+        match option.default {
+            "" => {}
+            default => text.push_str(&format!(" Without it: {default}.")),
+        }
+        text.push('\n');
+    }
+    text.push_str("\n## The library `cognix`\n");
+    for (signature, doc) in library() {
+        text.push_str(&format!("\n### `{signature}`\n\n{doc}\n"));
+    }
+    text
+}
+
+/// What the library's source says of each of its functions: the comment before it.
+fn library() -> Vec<(String, String)> {
+    let lines = super::evaluate::LIBRARY.lines();
+    let inside = lines
+        .skip_while(|line| *line != "  cognix = {")
+        .skip(1)
+        .take_while(|line| *line != "  };");
+    let mut functions = Vec::new();
+    let mut comment = String::new();
+    for line in inside {
+        let Some(entry) = line.strip_prefix("    ") else {
+            comment.clear();
+            continue;
+        };
+        if let Some(words) = entry.strip_prefix("# ") {
+            if !comment.is_empty() {
+                comment.push(' ');
+            }
+            comment.push_str(words);
+        } else if !comment.is_empty()
+            && let Some((name, value)) = entry.split_once(" = ")
+        {
+            // `{ a, b ? c }:` or `{ … }@arguments:`, all in one line.
+            let end = value.find("}@").or_else(|| value.find("}:"));
+            let parameters = match end {
+                Some(end) if value.starts_with("{ ") => format!(" {}", &value[..=end]),
+                _ => String::new(),
+            };
+            functions.push((format!("cognix.{name}{parameters}"), std::mem::take(&mut comment)));
+        } else {
+            comment.clear();
+        }
+    }
+    functions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page in `docs/` is the one that the table makes. `COGNIX_UPDATE=1` writes it.
+    #[test]
+    fn the_reference_page_is_that_of_the_table() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/spec.md");
+        let page = reference();
+        if std::env::var_os("COGNIX_UPDATE").is_some() {
+            std::fs::write(&path, &page).expect("the page");
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/spec.md is not what the table of options makes; write it with COGNIX_UPDATE=1 cargo test --lib reference_page"
+        );
+    }
+
+    #[test]
+    fn every_function_of_the_library_is_described() {
+        let names: Vec<String> = library()
+            .into_iter()
+            .map(|(signature, _)| signature.split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "cognix.system",
+                "cognix.fetchurl",
+                "cognix.deb",
+                "cognix.wheel",
+                "cognix.mkDerivation",
+                "cognix.torch.fromSource",
+            ]
+        );
+    }
+}

@@ -185,7 +185,9 @@ fn failures_have_a_status_and_a_place() {
     fail(eval(place).arg("none.nix"), 74);
     fail(eval(place).arg("none/none.nix"), 74);
     fail(eval(place).arg("sub"), 74);
-    fail(&mut eval(place), 2);
+    // Without anything named, the spec of the folder is meant.
+    let said = fail(&mut eval(place), 78);
+    assert!(said.contains("cognix.nix:2:"), "{said}");
     fail(eval(place).args(["default.nix", "-E", "1"]), 2);
     let said = fail(eval(place).args(["-E", "import /etc/passwd"]), 65);
     assert!(said.contains("forbidden"), "{said}");

@@ -25,6 +25,7 @@ mod nar;
 #[cfg(feature = "network-tests")]
 mod platforms;
 #[cfg(feature = "network-tests")]
+mod spec;
 mod unlayered;
 mod variants;
 #[cfg(feature = "network-tests")]
