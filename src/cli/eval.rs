@@ -36,9 +36,10 @@ pub(super) struct EvalArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct What {
-    /// The file, a folder with a default.nix, or - for standard input.
+    /// The file, a folder with a default.nix, or - for standard input. Of a project's folder, and where nothing is named, what
+    /// its cognix.nix makes.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// The expression itself. Its folder is the current one.
@@ -64,6 +65,9 @@ enum Expression {
 
 impl EvalArgs {
     pub(super) fn run(&self, printer: Printer) -> Result<(), Failure> {
+        if let Some(folder) = self.what.spec_folder() {
+            return self.run_spec(&folder, printer);
+        }
         let source = self.what.source()?;
         let files = fs_err::metadata(&source.folder)
             .and_then(|_| DiskFiles::open(&source.folder))
@@ -102,6 +106,38 @@ impl EvalArgs {
         format: Format,
     ) -> Eval<String> {
         let value = evaluate(evaluator, expression)?;
+        self.shown(evaluator, value, format)
+    }
+
+    /// What a project's spec makes, with its inputs: what `self` is in its outputs.
+    fn run_spec(&self, folder: &Path, printer: Printer) -> Result<(), Failure> {
+        let messages = Mutex::new(Vec::new());
+        let result = Work::new()?.evaluation(|cancelled| {
+            let known = spec::Known {
+                cancelled: Some(cancelled),
+                ..spec::Known::default()
+            };
+            spec::with_outputs(folder, &known, |evaluator, outputs| {
+                let text = self.shown(evaluator, outputs, printer.format);
+                if let Ok(mut messages) = messages.lock() {
+                    *messages = evaluator.take_messages();
+                }
+                text
+            })
+        });
+        for message in messages.into_inner().unwrap_or_default() {
+            printer.note(printable(&message));
+        }
+        let text = result.map_err(|error| super::project::pipeline_failure(error.into()))?;
+        Ok(printer.bytes(format!("{text}\n").as_bytes())?)
+    }
+
+    fn shown<'a>(
+        &self,
+        evaluator: &Evaluator<'a>,
+        value: Value<'a>,
+        format: Format,
+    ) -> Eval<String> {
         let value = match &self.attr {
             Some(path) => evaluator.select(value, path)?,
             None => value,
@@ -127,15 +163,22 @@ impl What {
             (_, Some(text)) => here(text.clone(), "--expr"),
             (Some(file), None) if file.as_os_str() == "-" => here(standard_input()?, "stdin"),
             (Some(file), None) => from_file(file),
-            (None, None) => default_source(),
+            (None, None) => here(String::new(), "nothing"),
         }
     }
-}
 
-/// What is evaluated when nothing is named.
-fn default_source() -> Result<Source, Failure> {
-    let message = "nothing to evaluate: name a file, or give an expression with --expr";
-    Err(Failure::new(ErrorKind::Input, message))
+    /// The folder whose spec is meant: the one that is named, if it has a spec and no `default.nix`; the current one where
+    /// nothing is named.
+    fn spec_folder(&self) -> Option<PathBuf> {
+        match (&self.file, &self.expr) {
+            (None, None) => Some(PathBuf::from(".")),
+            (Some(folder), None) => {
+                let has = |name: &str| folder.join(name).is_file();
+                (has(spec::FILE_NAME) && !has("default.nix")).then(|| folder.clone())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A text in the current folder.

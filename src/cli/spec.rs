@@ -83,7 +83,10 @@ impl SpecArgs {
                 crate::spec::FILE_NAME,
                 if images == 1 { "" } else { "s" }
             ),
-            mistakes => mistakes.iter().map(|mistake| format!("{mistake}\n")).collect(),
+            mistakes => mistakes
+                .iter()
+                .map(|mistake| format!("{mistake}\n"))
+                .collect(),
         })?;
         if !is_locked {
             printer.note("what depends on locked versions was not looked at: there is no lock yet");

@@ -26,6 +26,8 @@ mod variant;
 
 use std::path::Path;
 
+use cognix_language::{Eval, Evaluator, Value};
+
 pub use architecture::{Architecture, ArchitectureError};
 pub use disk::DiskFiles;
 pub use error::{SpecError, SpecReason};
@@ -64,6 +66,17 @@ pub fn variants(project: &Path, known: &Known) -> Result<Vec<Variant>, SpecError
 /// What the spec of a project brings into the image of one variant, which needs what is locked for it.
 pub fn derivations(project: &Path, variant: &str, known: &Known) -> Result<Derivations, SpecError> {
     evaluate::within(project, known, |session| session.derivations(variant))
+}
+
+/// Works with what the spec of a project makes, as the spec itself sees it: its outputs and inputs.
+pub fn with_outputs<R: Send>(
+    project: &Path,
+    known: &Known,
+    work: impl for<'e, 'a> FnOnce(&'e Evaluator<'a>, Value<'a>) -> Eval<R> + Send,
+) -> Result<R, SpecError> {
+    evaluate::within(project, known, |session| {
+        work(session.evaluator, session.whole).map_err(|fault| session.explained(fault))
+    })
 }
 
 impl Spec {

@@ -337,9 +337,6 @@ pub const OPTIONS: &[SpecOption] = &[
 /// The keys that a set at a path of the table may have; any key where there is a `*`, which then is among them.
 pub(super) fn keys_below(schema: &str) -> Vec<&'static str> {
     let mut keys: Vec<&'static str> = Vec::new();
-    let is_output = |path: &str| {
-        ["images", "packages", "overrides"].contains(&path.split('.').next().unwrap_or_default())
-    };
     for option in OPTIONS {
         let rest = match schema {
             // Outputs are no keys of the file.
@@ -363,6 +360,12 @@ pub(super) fn keys_below(schema: &str) -> Vec<&'static str> {
     keys
 }
 
+/// Whether a key stands in what `outputs` returns, not in the file's own set.
+fn is_output(path: &str) -> bool {
+    let first = path.split('.').next().unwrap_or_default();
+    ["images", "packages", "overrides"].contains(&first)
+}
+
 /// The reference page of specs: every key of the table, and every function of the library with what its source says.
 pub fn reference() -> String {
     let mut text = include_str!("reference.md").to_owned();
@@ -371,16 +374,18 @@ pub fn reference() -> String {
         let first = option.path.split('.').next().unwrap_or_default();
         if first != section {
             section = first;
-            text.push_str(&format!("\n## `{section}`\n"));
+            let of = match is_output(section) {
+                true => " of `outputs`",
+                false => "",
+            };
+            text.push_str(&format!("\n## `{section}`{of}\n"));
         }
         let path = option.path.replace('*', "NAME");
         text.push_str(&format!("\n### `{path}`\n\n{}\n\n", option.doc));
-        text.push_str(&format!("Takes {}.", option.kind.trim_end_matches('.')));
-        match option.default {
-            "" => {}
-            default => text.push_str(&format!(" Without it: {default}.")),
+        text.push_str(&format!("* Type: {}\n", option.kind));
+        if !option.default.is_empty() {
+            text.push_str(&format!("* Default: {}\n", option.default));
         }
-        text.push('\n');
     }
     text.push_str("\n## The library `cognix`\n");
     for (signature, doc) in library() {
@@ -417,7 +422,10 @@ fn library() -> Vec<(String, String)> {
                 Some(end) if value.starts_with("{ ") => format!(" {}", &value[..=end]),
                 _ => String::new(),
             };
-            functions.push((format!("cognix.{name}{parameters}"), std::mem::take(&mut comment)));
+            functions.push((
+                format!("cognix.{name}{parameters}"),
+                std::mem::take(&mut comment),
+            ));
         } else {
             comment.clear();
         }
@@ -429,18 +437,18 @@ fn library() -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    /// The page in `docs/` is the one that the table makes. `COGNIX_UPDATE=1` writes it.
+    /// The page in `docs/` is the one that the table makes. `COGNIX_BLESS=1` writes it.
     #[test]
     fn the_reference_page_is_that_of_the_table() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/spec.md");
         let page = reference();
-        if std::env::var_os("COGNIX_UPDATE").is_some() {
+        if std::env::var_os("COGNIX_BLESS").is_some() {
             std::fs::write(&path, &page).expect("the page");
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             written == page,
-            "docs/spec.md is not what the table of options makes; write it with COGNIX_UPDATE=1 cargo test --lib reference_page"
+            "docs/spec.md is not what the table of options makes; write it with COGNIX_BLESS=1 cargo test --lib reference_page"
         );
     }
 

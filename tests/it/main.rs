@@ -24,8 +24,8 @@ mod layers;
 mod nar;
 #[cfg(feature = "network-tests")]
 mod platforms;
-#[cfg(feature = "network-tests")]
 mod spec;
+#[cfg(feature = "network-tests")]
 mod unlayered;
 mod variants;
 #[cfg(feature = "network-tests")]

@@ -47,7 +47,10 @@ fn numpy(version: &str) -> Wheel {
 
 /// A model with four images.
 fn model(world: &World) -> std::path::PathBuf {
-    wheels::publish(&world.server, &[numpy("1.26.4"), numpy("2.2.6"), Wheel::new("extra", "1.0")]);
+    wheels::publish(
+        &world.server,
+        &[numpy("1.26.4"), numpy("2.2.6"), Wheel::new("extra", "1.0")],
+    );
     let project = world.project("model", "alpha\nnumpy\n");
     // The digest of the file is that of the lock.
     let deb = r"
@@ -64,9 +67,10 @@ fn model(world: &World) -> std::path::PathBuf {
     let path = find_path(&lock, "sl").expect("a path");
     add(
         &project,
-        &IMAGES
-            .replace("@SL@", &sha256)
-            .replace("mirror://debian/pool/sl_5.02_amd64.deb", &format!("mirror://debian/{path}")),
+        &IMAGES.replace("@SL@", &sha256).replace(
+            "mirror://debian/pool/sl_5.02_amd64.deb",
+            &format!("mirror://debian/{path}"),
+        ),
     );
     project
 }
@@ -105,7 +109,14 @@ fn build(world: &World, project: &Path, variant: &str) -> Value {
     let mut command = world.cognix("store");
     json(
         command
-            .args(["build", "--locked", "--format", "json", "--variant", variant])
+            .args([
+                "build",
+                "--locked",
+                "--format",
+                "json",
+                "--variant",
+                variant,
+            ])
             .arg(project),
     )
 }
@@ -123,12 +134,18 @@ fn variants_are_locked_once_and_built_each() {
     let project = model(&world);
     succeed(world.cognix("store").arg("lock").arg(&project));
     let first = std::fs::read_to_string(project.join("cognix.lock")).expect("a lock");
-    assert_eq!(first.matches("\"1.26.4\"").count(), 1, "each wheel stands once\n{first}");
+    assert_eq!(
+        first.matches("\"1.26.4\"").count(),
+        1,
+        "each wheel stands once\n{first}"
+    );
     let cpu = build(&world, &project, "cpu");
     let cuda = build(&world, &project, "cuda");
     let pinned = build(&world, &project, "pinned-numpy");
     let extra = build(&world, &project, "with-file");
-    assert!(names(&cuda).contains(&"extra".to_owned()) && !names(&cpu).contains(&"extra".to_owned()));
+    assert!(
+        names(&cuda).contains(&"extra".to_owned()) && !names(&cpu).contains(&"extra".to_owned())
+    );
     let layer = |built: &Value, name: &str| {
         let layers = built["layers"].as_array().expect("layers").clone();
         let found = layers.into_iter().find(|layer| layer["name"] == name);
@@ -138,22 +155,41 @@ fn variants_are_locked_once_and_built_each() {
     assert_ne!(layer(&cpu, "numpy"), layer(&pinned, "numpy"));
     assert_eq!(layer(&cpu, "alpha"), layer(&pinned, "alpha"));
     assert_ne!(cpu["image"]["digest"], cuda["image"]["digest"]);
-    assert_eq!(names(&extra).len(), names(&cpu).len() + 1, "{:?}", names(&extra));
+    assert_eq!(
+        names(&extra).len(),
+        names(&cpu).len() + 1,
+        "{:?}",
+        names(&extra)
+    );
     layer(&extra, "train");
 
     // Which one is meant must be said where none is called default.
     let message = fail(
-        world.cognix("store").args(["build", "--locked"]).arg(&project),
-        78,
+        world
+            .cognix("store")
+            .args(["build", "--locked"])
+            .arg(&project),
+        65,
     );
     assert!(message.contains("--variant"), "{message}");
 
     // A newer numpy moves numpy, in the images that did not pin it, and nothing else.
     wheels::publish(
         &world.server,
-        &[numpy("1.26.4"), numpy("2.2.6"), numpy("2.3.0"), Wheel::new("extra", "1.0"), Wheel::new("extra", "2.0")],
+        &[
+            numpy("1.26.4"),
+            numpy("2.2.6"),
+            numpy("2.3.0"),
+            Wheel::new("extra", "1.0"),
+            Wheel::new("extra", "2.0"),
+        ],
     );
-    succeed(world.cognix("store").args(["lock", "--update", "numpy"]).arg(&project));
+    succeed(
+        world
+            .cognix("store")
+            .args(["lock", "--update", "numpy"])
+            .arg(&project),
+    );
     let second = std::fs::read_to_string(project.join("cognix.lock")).expect("a lock");
     let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
     let (before, after) = (lines(&first), lines(&second));
@@ -161,11 +197,17 @@ fn variants_are_locked_once_and_built_each() {
     let come: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
     assert!(!come.is_empty());
     let is_numpys = |line: &&String| {
-        ["numpy", "2.2.6", "2.3.0", "sha256", "size", "excludeNewer"].iter().any(|word| line.contains(word))
+        ["numpy", "2.2.6", "2.3.0", "sha256", "size", "excludeNewer"]
+            .iter()
+            .any(|word| line.contains(word))
     };
     assert!(gone.iter().all(is_numpys), "{gone:#?}");
     assert!(come.iter().all(is_numpys), "{come:#?}");
-    assert!(second.contains("\"1.26.4\"") && second.contains("\"2.3.0\"") && !second.contains("\"2.2.6\""));
+    assert!(
+        second.contains("\"1.26.4\"")
+            && second.contains("\"2.3.0\"")
+            && !second.contains("\"2.2.6\"")
+    );
     assert!(!come.iter().any(|line| line.contains("extra")));
 }
 
@@ -204,14 +246,31 @@ fn a_spec_is_checked_and_shown() {
         .map(|mistake| mistake["message"].as_str().expect("a message"))
         .collect();
     assert_eq!(messages.len(), 3, "{messages:?}");
-    assert_eq!(messages[0], "images.cuda.packages must be a list of strings, found a string");
-    assert!(messages[1].contains("unknown key overrides.numpy.override: verson"), "{messages:?}");
-    assert!(messages[2].contains("unknown key images.with-file.extraPackage (did you mean extraPackages?)"), "{messages:?}");
-    assert!(mistakes.iter().all(|mistake| mistake["line"].as_u64() > Some(4)));
+    assert_eq!(
+        messages[0],
+        "images.cuda.packages must be a list of strings, found a string"
+    );
+    assert!(
+        messages[1].contains("unknown key overrides.numpy.override: verson"),
+        "{messages:?}"
+    );
+    assert!(
+        messages[2]
+            .contains("unknown key images.with-file.extraPackage (did you mean extraPackages?)"),
+        "{messages:?}"
+    );
+    assert!(
+        mistakes
+            .iter()
+            .all(|mistake| mistake["line"].as_u64() > Some(4))
+    );
 
     // Other commands refuse it with the first of them.
     let message = fail(world.cognix("store").arg("lock").arg(&project), 78);
-    assert!(message.contains("images.cuda.packages must be a list of strings"), "{message}");
+    assert!(
+        message.contains("images.cuda.packages must be a list of strings"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -220,8 +279,15 @@ fn the_examples_spec_is_right() {
     let world = World::new();
     let shown = succeed(world.cognix("store").args(["spec", "show"]).arg(&example));
     let shown = String::from_utf8(shown.stdout).expect("text");
-    assert!(shown.starts_with("A model for machines with and without a GPU\n"), "{shown}");
-    for image in ["cpu: image", "cuda: image, CUDA 12.4", "pinned-numpy: image, numpy 1.26.4"] {
+    assert!(
+        shown.starts_with("A model for machines with and without a GPU\n"),
+        "{shown}"
+    );
+    for image in [
+        "cpu: image",
+        "cuda: image, CUDA 12.4",
+        "pinned-numpy: image, numpy 1.26.4",
+    ] {
         assert!(shown.contains(image), "{shown}");
     }
     succeed(world.cognix("store").args(["spec", "check"]).arg(&example));

@@ -238,13 +238,10 @@ fn settings_may_be_computed() {
 fn mistakes_have_places() {
     check_refused(&[
         ("", "1:1: syntax error: unexpected end of file"),
-        (
-            "{ a = 1 }",
-            "1:9: syntax error: unexpected '}', expected ';'",
-        ),
+        ("{ a = 1 }", "1:8: syntax error: a ';' is missing here"),
         (
             "{\n  description = \"x\";\n",
-            "3:1: syntax error: unexpected end of file",
+            "1:1: syntax error: this '{' is never closed",
         ),
         (
             "{ } { }",

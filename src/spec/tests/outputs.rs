@@ -283,7 +283,7 @@ fn mistakes_in_outputs() {
         ),
         (
             "overrides = final: prev: { numpy = prev.numpi.override { }; };",
-            "cognix.nix:2:80: attribute 'numpi' missing",
+            "cognix.nix:2:85: attribute 'numpi' missing",
         ),
         (
             "packages = [ missing ];",
