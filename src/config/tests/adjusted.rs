@@ -7,6 +7,8 @@ use tempfile::TempDir;
 
 use super::super::{Adjustments, ConfigErrors, LoadOptions, Loaded, load_with};
 
+type Change<'c> = &'c dyn Fn(&mut Adjustments);
+
 const CONFIG: &str = "build:\n  python_version: '3.11'\n  python_requirements: requirements.txt\n  \
     system_packages: [ffmpeg]\nenvironment: [A=1, B=2]\nrun: run.py:Runner\n";
 const REQUIREMENTS: &str = "numpy>=2\ntorch==2.4.1\nsix\nnumpy<3; python_version > '3.9'\n";
@@ -93,11 +95,11 @@ fn values_replace_and_lists_grow() {
 
 #[test]
 fn mistakes_are_named_by_their_keys() {
-    let message = |change: &dyn Fn(&mut Adjustments)| match load(|one| change(one)) {
+    let message = |change: &dyn Fn(&mut Adjustments)| match load(change) {
         Ok(loaded) => loaded.unsupported[0].to_string(),
         Err(errors) => errors.errors[0].to_string(),
     };
-    let cases: [(&dyn Fn(&mut Adjustments), &str); 3] = [
+    let cases: [(Change<'_>, &str); 3] = [
         (
             &|one| {
                 one.gpu = Some(true);
