@@ -127,17 +127,29 @@ impl Fault {
         let details = *self.0;
         let frame = |(pos, message): (Pos, String)| Frame {
             place: sources.place(pos),
-            message,
+            message: clipped(message),
         };
         EvalError(Box::new(ErrorParts {
             kind: details.kind,
-            message: details.message,
+            message: clipped(details.message),
             place: sources.place(details.pos),
             hints: details.hints,
             trace: details.trace.into_iter().map(frame).collect(),
             left_out: details.left_out,
         }))
     }
+}
+
+/// The longest message, in bytes: it may quote a text that is as long as somebody wanted.
+const MAX_MESSAGE: usize = 10_000;
+
+fn clipped(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let more = message.len() - message.floor_char_boundary(MAX_MESSAGE);
+        message.truncate(message.len() - more);
+        message.push_str(&format!("… ({more} bytes more)"));
+    }
+    message
 }
 
 /// One step on the way to a mistake.

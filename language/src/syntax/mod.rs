@@ -39,8 +39,7 @@ pub(crate) struct Reading<'e, 'a> {
 
 /// Reads a text.
 pub(crate) fn read<'a>(reading: &Reading<'_, 'a>, text: &str) -> Eval<&'a Expr<'a>> {
-    if let Some(offset) = nesting::too_deep(text) {
-        let message = format!("the text nests deeper than {} levels", nesting::MAX_DEPTH);
+    if let Some((offset, message)) = nesting::too_much(text) {
         let pos = Sources::pos(reading.start, offset);
         return Err(Fault::new(ErrorKind::Limit, pos, message));
     }

@@ -8,22 +8,74 @@ use rnix::SyntaxKind::{self, *};
 
 /// Far above what people write, and below what the stack of an evaluation holds. The parser itself goes into 512
 /// expressions; this bounds chains, which it reads without going deeper but whose trees are as deep as they are long.
-pub(super) const MAX_DEPTH: usize = 10_000;
+const MAX_DEPTH: usize = 10_000;
+/// The sum of the lengths of all chains, each counted at each of its links: the syntax library may look at a whole chain
+/// for each link of it.
+const MAX_CHAINS: usize = 100_000_000;
 /// What a full level weighs against a link of a chain.
 const LEVEL: usize = 10;
 
-/// The byte offset at which `text` nests too deep, if it does.
-pub(super) fn too_deep(text: &str) -> Option<usize> {
+/// Where and why `text` is too much for a parser, if it is.
+pub(super) fn too_much(text: &str) -> Option<(usize, String)> {
     let mut counter = Counter::default();
+    let mut words = Words::new(text);
     let mut offset = 0;
+    let mut chains = 0;
     for (kind, token) in rnix::tokenize(text) {
         counter.token(kind);
         if counter.outer + counter.chain > MAX_DEPTH * LEVEL {
-            return Some(offset);
+            let message = format!("the text nests deeper than {MAX_DEPTH} levels");
+            return Some((offset, message));
+        }
+        chains += counter.chain;
+        if chains > MAX_CHAINS {
+            let message = "chains of operators as long as these cannot be read in reasonable time";
+            return Some((offset, message.to_owned()));
+        }
+        if !words.allow(offset) {
+            let message = "too much text without a blank: this cannot be read in reasonable time";
+            return Some((offset, message.to_owned()));
         }
         offset += token.len();
     }
     None
+}
+
+/// At the start of each token the tokenizer looks ahead for a path or an address, to the end of what may be one. In a
+/// text that is one long word, every token looks at all of it.
+struct Words<'t> {
+    text: &'t [u8],
+    /// The end of the word that was looked at last.
+    end: usize,
+    /// How many more bytes may be looked at.
+    left: usize,
+}
+
+impl<'t> Words<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            end: 0,
+            // What people write has words of some letters; this is for a few hundred tokens in each.
+            left: (1 << 24) + 16 * text.len(),
+        }
+    }
+
+    /// Counts what is looked at from here on; `false` when that is too much in all.
+    fn allow(&mut self, offset: usize) -> bool {
+        if offset >= self.end {
+            let rest = self.text.get(offset..).unwrap_or_default();
+            let length = rest.iter().position(|byte| !may_be_in_path(*byte));
+            self.end = offset + length.unwrap_or(rest.len());
+        }
+        let looked_at = self.end.saturating_sub(offset);
+        self.left = self.left.saturating_sub(looked_at);
+        self.left > 0
+    }
+}
+
+fn may_be_in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-+/<~".contains(&byte)
 }
 
 /// The weight of what is open at one token.

@@ -3,6 +3,7 @@
 use cognix_language::{ErrorKind, EvalError, Limits, MemoryFiles, Options, evaluate};
 
 mod files;
+mod nesting;
 mod recursion;
 mod sizes;
 
