@@ -130,3 +130,53 @@ pub fn show_spec(dir: &Path, cancelled: Arc<AtomicBool>) -> Result<Branch, Pipel
     };
     Ok(spec::show(dir, &known)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use cognix_derivations::Derivation;
+
+    use super::*;
+    use crate::lock::Architecture;
+    use crate::lock::platform::PythonVersion;
+    use crate::recipes::{Instantiation, wheel_tree};
+
+    /// The library of specs and the recipes say the same of a wheel: an override that changes nothing changes nothing.
+    #[test]
+    fn a_package_that_no_override_changed_is_the_recipes_own() {
+        let lock = crate::lock::tests::example();
+        let platform = lock
+            .platform(Architecture::Amd64)
+            .expect("the example has it");
+        let project = tempfile::TempDir::new().expect("a temporary folder");
+        let names: Vec<&str> = platform
+            .python
+            .packages
+            .iter()
+            .map(|wheel| wheel.name.as_str())
+            .collect();
+        let overrides: String = names
+            .iter()
+            .map(|name| format!("{name} = prev.{name}.overrideAttrs (old: {{ }}); "))
+            .collect();
+        let spec = format!(
+            "{{ outputs = {{ self }}: {{ overrides = final: prev: {{ {overrides} }}; }}; }}"
+        );
+        std::fs::write(project.path().join(spec::FILE_NAME), spec).expect("a spec");
+        let outputs = SpecOutputs::of(project.path());
+        let made = outputs
+            .derivations(spec::DEFAULT_VARIANT, platform, &LockedInputs::default())
+            .expect("sound outputs");
+        let python: PythonVersion = platform.request.python.parse().expect("a version");
+        assert_eq!(made.replaced.len(), names.len());
+        for wheel in &platform.python.packages {
+            let mut recipes = Instantiation::default();
+            let recipe = wheel_tree(&mut recipes, wheel, python).expect("a sound wheel");
+            let text = |derivation: Option<&Derivation>| {
+                derivation.map(|drv| String::from_utf8_lossy(&drv.to_aterm()).into_owned())
+            };
+            let ours = &made.replaced[&wheel.name];
+            assert_eq!(text(made.graph.get(ours)), text(recipes.graph.get(&recipe)));
+            assert_eq!(*ours, recipe);
+        }
+    }
+}

@@ -245,7 +245,7 @@ fn mistakes_have_places() {
         ),
         (
             "{ } { }",
-            "1:1: attempt to call something which is not a function but a set",
+            "1:1: attempt to call something which is not a function but a set: { }",
         ),
         (
             "x: { }",
