@@ -23,7 +23,7 @@ impl Default for Limits {
         Self {
             memory: 4 << 30,
             call_depth: 10_000,
-            steps: 1_000_000_000,
+            steps: 300_000_000,
             file_size: 64 << 20,
             cancelled: None,
         }
