@@ -33,6 +33,9 @@ pub(super) struct BuildArgs {
     /// Build every variant of cognix.nix.
     #[arg(long, conflicts_with_all = ["variant", "outputs"])]
     all_variants: bool,
+    /// Build one of the packages of cognix.nix instead, and print where it is.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["variant", "outputs", "all_variants"])]
+    package: Option<String>,
     /// Where to write the image: oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME] (repeatable).
     #[arg(short, long = "output", value_name = "DESTINATION")]
     outputs: Vec<String>,
@@ -52,6 +55,9 @@ impl BuildArgs {
     pub(super) fn run(&self, global: &Global, printer: Printer) -> Result<(), Failure> {
         if self.all_variants {
             return self.run_all(global, printer);
+        }
+        if let Some(name) = &self.package {
+            return self.run_package(name, global, printer);
         }
         let started = Instant::now();
         let destinations = self
@@ -118,6 +124,36 @@ impl BuildArgs {
         }
         let value = json!({ "version": 1, "variants": reports });
         Ok(printer.result(&value, || text)?)
+    }
+
+    /// A derivation of the spec's own.
+    fn run_package(&self, name: &str, global: &Global, printer: Printer) -> Result<(), Failure> {
+        let project = self.project.open_all(None, printer)?;
+        let lock = project.read_lock()?;
+        let (derivations, output) =
+            crate::pipeline::spec_package(&project.project, name, lock.as_ref())
+                .map_err(pipeline_failure)?;
+        let store = global.open_store()?;
+        derivations.import(&store).map_err(pipeline_failure)?;
+        let mirrors = project.mirrors(false)?;
+        let work = Work::new()?;
+        let progress = Arc::new(Progress::new(printer));
+        let realisation = crate::pipeline::Realisation {
+            store: store.clone(),
+            mirrors,
+            jobs: self.jobs.map_or_else(default_jobs, usize::from),
+            events: Arc::clone(&progress) as _,
+            cancel: work.cancel.clone(),
+        };
+        let target = (derivations.image.clone(), output);
+        let realised =
+            work.run(realisation.outputs(&derivations.graph, std::slice::from_ref(&target)));
+        progress.finish();
+        let realised = realised?;
+        let out_path = realised.outputs.get(&target).map(ToString::to_string);
+        let out_path = out_path.unwrap_or_default();
+        let value = json!({ "version": 1, "drvPath": target.0, "outPath": out_path });
+        Ok(printer.result(&value, || format!("{out_path}\n"))?)
     }
 
     fn request(&self, project: &OpenProject, lock: Lock) -> Result<BuildRequest, Failure> {

@@ -41,7 +41,7 @@ use sdk::Sdk;
 pub use additions::ImageDerivations;
 pub use error::PipelineError;
 pub use locking::LockOptions;
-pub use outputs::{SpecCheck, check_spec, show_spec};
+pub use outputs::{SpecCheck, check_spec, show_spec, spec_package};
 pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, plan};
 pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
 

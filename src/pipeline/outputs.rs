@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use cognix_derivations::StorePathName;
 
-use super::PipelineError;
 use super::variants::Outputs;
+use super::{ImageDerivations, PipelineError, Project};
 use crate::lock::{Lock, LockedInputs, LockedPlatform, LockedWheel};
+use crate::recipes::Instantiated;
 use crate::spec::{
     self, Branch, Derivations, Known, LockedImage, LockedPackage, SpecError, Variant,
 };
@@ -71,6 +72,36 @@ fn package(wheel: &LockedWheel) -> LockedPackage {
         size: Some(wheel.size),
         waived: wheel.waived,
     }
+}
+
+/// One of the packages of a project's spec, ready to be realised: its output, and what it is made of. The lock, where there
+/// is one, tells the spec what is locked for the project's image.
+pub fn spec_package(
+    project: &Project,
+    name: &str,
+    lock: Option<&Lock>,
+) -> Result<(ImageDerivations, String), PipelineError> {
+    let architecture = project.architectures().next();
+    let locked = lock.zip(architecture).and_then(|(lock, architecture)| {
+        let platform = lock.variant(project.variant())?.platform(architecture)?;
+        Some(known(platform, &lock.inputs))
+    });
+    let mut made = spec::package(project.root(), name, &locked.unwrap_or_default())?;
+    let package = made.extra_packages.remove(0);
+    let instantiated = Instantiated {
+        graph: made.graph,
+        image: package.derivation,
+        interpreter: None,
+        layers: Vec::new(),
+        downloads: Default::default(),
+    };
+    let derivations = ImageDerivations {
+        instantiated,
+        project: project.root().to_owned(),
+        texts: made.texts,
+        sources: made.sources,
+    };
+    Ok((derivations, package.output))
 }
 
 /// What was found in a project's spec.

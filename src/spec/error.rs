@@ -153,14 +153,21 @@ pub enum SpecReason {
     /// An input that follows one that is not there, or that follows another.
     #[error("{key} must name an input that follows no other, found {found:?}")]
     Follows { key: String, found: String },
-    /// A variant that the spec does not make.
-    #[error("the spec makes no image {found:?}, but: {known}")]
-    Variant { found: String, known: String },
+    /// A package that the spec does not make.
+    #[error("there is no package {found:?}{}", known_packages(known))]
+    Package { found: String, known: String },
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
     match nearest {
         Some(name) => format!(" (did you mean {name}?)"),
         None => String::new(),
+    }
+}
+
+fn known_packages(known: &str) -> String {
+    match known {
+        "" => ": the spec makes none".to_owned(),
+        known => format!("; the spec makes {known}"),
     }
 }

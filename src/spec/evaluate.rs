@@ -432,6 +432,42 @@ impl<'e, 'a> Session<'e, 'a> {
         })
     }
 
+    /// One of `packages`, with what it needs.
+    pub(super) fn package(&self, name: &str) -> Read<Derivations> {
+        let packages = self.outputs.keys("packages")?;
+        let found = match &packages {
+            Some(packages) => packages
+                .get(name)?
+                .map(|entry| (packages.path_of(name), entry)),
+            None => None,
+        };
+        let Some((path, entry)) = found else {
+            let names = packages.map_or(Vec::new(), |packages| {
+                self.evaluator.by_name(packages.attrs)
+            });
+            let names = names.iter().map(|attr| self.evaluator.name_text(attr.name));
+            let reason = SpecReason::Package {
+                found: name.to_owned(),
+                known: names.collect::<Vec<_>>().join(", "),
+            };
+            return Err(SpecError::at(None, reason));
+        };
+        let (derivation, output) = self.derivation(entry.value, &path, entry.pos)?;
+        let needed = needed(
+            self.evaluator.instantiated(),
+            &BTreeSet::from([derivation.clone()]),
+        );
+        Ok(Derivations {
+            extra_packages: vec![ExtraPackage {
+                name: name.to_owned(),
+                derivation,
+                output,
+                destination: String::new(),
+            }],
+            ..needed
+        })
+    }
+
     pub(super) fn explained(&self, fault: cognix_language::Fault) -> SpecError {
         self.evaluator.explain(fault).into()
     }

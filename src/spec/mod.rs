@@ -68,6 +68,11 @@ pub fn derivations(project: &Path, variant: &str, known: &Known) -> Result<Deriv
     evaluate::within(project, known, |session| session.derivations(variant))
 }
 
+/// One of the spec's `packages`, as the only extra package, with what it needs.
+pub fn package(project: &Path, name: &str, known: &Known) -> Result<Derivations, SpecError> {
+    evaluate::within(project, known, |session| session.package(name))
+}
+
 /// Works with what the spec of a project makes, as the spec itself sees it: its outputs and inputs.
 pub fn with_outputs<R: Send>(
     project: &Path,

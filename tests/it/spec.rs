@@ -292,3 +292,119 @@ fn the_examples_spec_is_right() {
     }
     succeed(world.cognix("store").args(["spec", "check"]).arg(&example));
 }
+
+#[test]
+fn packages_of_a_spec_are_built_by_name() {
+    let world = World::new();
+    let project = model(&world);
+    let mut command = world.cognix("store");
+    let built = json(
+        command
+            .args(["build", "--format", "json", "--package", "sl"])
+            .arg(&project),
+    );
+    let path = built["outPath"].as_str().expect("a path");
+    let real = world.path("store").join(path.trim_start_matches('/'));
+    let choo = std::fs::read_to_string(real.join("usr/games/sl")).expect("the package's file");
+    assert_eq!(choo, "choo\n");
+    let mut command = world.cognix("store");
+    let message = fail(command.args(["build", "--package", "ls"]).arg(&project), 78);
+    assert!(
+        message.contains("there is no package \"ls\"; the spec makes sl"),
+        "{message}"
+    );
+}
+
+/// The example's three images, with real packages.
+#[cfg(feature = "network-tests")]
+#[test]
+fn the_example_locks_once_and_builds_each() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/variants");
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let project = folder.path().join("variants");
+    std::fs::create_dir(&project).expect("a folder");
+    for file in ["cog.yaml", "cognix.nix", "predict.py", "requirements.txt"] {
+        std::fs::copy(example.join(file), project.join(file)).expect("the example is whole");
+    }
+    let cognix = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::world::COGNIX);
+        command.arg("--store").arg(folder.path().join("store"));
+        command.args(arguments).arg(&project);
+        command
+    };
+    succeed(&mut cognix(&["lock"]));
+    let built = json(&mut cognix(&[
+        "build",
+        "--all-variants",
+        "--locked",
+        "--format",
+        "json",
+    ]));
+    let layers = |variant: &str| -> std::collections::BTreeMap<String, String> {
+        let layers = built["variants"][variant]["layers"]
+            .as_array()
+            .expect("layers")
+            .iter();
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        layers
+            .map(|layer| (text(&layer["name"]), text(&layer["digest"])))
+            .collect()
+    };
+    let (cpu, cuda, pinned) = (layers("cpu"), layers("cuda"), layers("pinned-numpy"));
+    let differing = |other: &std::collections::BTreeMap<String, String>| -> Vec<String> {
+        let differs = |(name, digest): &(&String, &String)| cpu.get(*name) != Some(*digest);
+        other
+            .iter()
+            .filter(differs)
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    assert_eq!(differing(&cuda), ["nvidia-cuda-runtime-cu12"]);
+    assert_eq!(differing(&pinned), ["numpy"]);
+}
+
+/// A real Nix makes the same derivations of the library.
+#[cfg(feature = "oracle-tests")]
+#[test]
+fn a_real_nix_makes_the_same_of_the_library() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/spec/library.nix");
+    std::fs::copy(library, folder.path().join("library.nix")).expect("the library");
+    write(&folder.path().join("tool.sh"), "echo tool\n");
+    let tools = std::env::var_os("COGNIX_NIX_ORACLE")
+        .expect("COGNIX_NIX_ORACLE names a folder with Nix's commands");
+    let hash = "sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
+    let expression = format!(
+        r#"
+        let
+          packages.six = {{
+            version = "1.16.0"; treeName = "six-1.16.0"; fetchName = "six-1.16.0-py2.py3-none-any.whl";
+            filename = "six-1.16.0-py2.py3-none-any.whl"; url = "mirror://pypi/six"; size = 7; waived = false;
+            hash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+          }};
+          library = import ./library.nix {{ platform = "linux/amd64"; python = "3.11"; inherit packages; }};
+          inherit (library) cognix;
+          file = cognix.fetchurl {{ url = "https://files.example/a.bin"; {hash}; }};
+          deb = cognix.deb {{ name = "sl"; version = "1:5.02~1"; url = "mirror://debian/sl.deb"; {hash}; }};
+          overlay = final: prev: {{
+            six = prev.six.overrideAttrs (old: {{ note = old.filename; }});
+          }};
+          tool = cognix.mkDerivation {{ name = "tool"; src = ./tool.sh; roots = [ deb ]; script = "cp $src $out"; x = [ file ]; }};
+          program = cognix.fetchurl {{ url = "https://files.example/run"; executable = true; size = 3; {hash}; }};
+          wheel = cognix.wheel {{ url = "https://files.example/a_b-1!2.0-py3-none-any.whl"; {hash}; }};
+        in map (drv: drv.drvPath) [ file program deb wheel tool (library.overridden [ overlay ]).six.derivation ]
+        "#
+    );
+    write(&folder.path().join("all.nix"), &expression);
+    let mut nix = std::process::Command::new(Path::new(&tools).join("nix-instantiate"));
+    nix.current_dir(folder.path())
+        .env("NIX_REMOTE", folder.path().join("store"))
+        .args(["--eval", "--strict", "--read-write-mode", "all.nix"]);
+    let theirs = String::from_utf8(succeed(&mut nix).stdout).expect("text");
+    let mut ours = std::process::Command::new(crate::world::COGNIX);
+    ours.current_dir(folder.path())
+        .args(["eval", "--strict", "all.nix"]);
+    let ours = String::from_utf8(succeed(&mut ours).stdout).expect("text");
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.matches(".drv").count(), 6, "{ours}");
+}
