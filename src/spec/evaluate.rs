@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use cognix_derivations::{Sha256, StorePath};
+use cognix_derivations::StorePath;
 use cognix_language::{
     Attr, ContextElement, Evaluator, Files, Instantiated, Limits, Options, Pos, Thunk, Value,
 };
 
-use super::architecture::Architecture;
 use super::disk::DiskFiles;
 use super::error::{SpecError, SpecReason};
 use super::keys::Keys;
-use super::settings::{Input, InputKind, Settings, Spec};
+use super::known::{Known, input_value, packages, set};
+use super::settings::{Settings, Spec};
 use super::variant::{Derivations, ExtraPackage, ProjectFiles, StoreText, Variant};
 use super::{DEFAULT, FILE_NAME, decode, images};
 
@@ -22,49 +20,6 @@ type Read<T> = Result<T, SpecError>;
 
 /// The library that outputs know as `cognix`.
 pub(super) const LIBRARY: &str = include_str!("library.nix");
-
-/// What is known when a spec is evaluated.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// What is locked; without it, what depends on versions cannot be asked for.
-    pub locked: Option<LockedImage>,
-    /// What is locked of the inputs: the digest of a file or an image, by the input's name.
-    pub inputs: BTreeMap<String, Sha256>,
-    /// Set from outside to end the evaluation.
-    pub cancelled: Option<Arc<AtomicBool>>,
-}
-
-/// What is locked for one variant on one platform, as far as derivations of a spec depend on it.
-#[derive(Debug, Clone)]
-pub struct LockedImage {
-    /// The platform.
-    pub platform: Architecture,
-    /// Python, as in `3.12`.
-    pub python: String,
-    /// The Python packages, by normalised name.
-    pub packages: BTreeMap<String, LockedPackage>,
-}
-
-/// One wheel of the lock.
-#[derive(Debug, Clone)]
-pub struct LockedPackage {
-    /// Its version.
-    pub version: String,
-    /// The name of the derivation that unpacks it.
-    pub tree_name: String,
-    /// The name of the derivation that fetches it.
-    pub fetch_name: String,
-    /// The file's name.
-    pub filename: String,
-    /// Where it comes from, as in the lock.
-    pub url: String,
-    /// The file's digest.
-    pub sha256: Sha256,
-    /// The file's size, where the lock knows it.
-    pub size: Option<u64>,
-    /// Whether it may break its own RECORD.
-    pub waived: bool,
-}
 
 /// An evaluated spec.
 pub(super) struct Session<'e, 'a> {
@@ -522,78 +477,6 @@ fn call<'e, 'a>(library: &Keys<'e, 'a>, name: &str, argument: Value<'a>) -> Read
     evaluator
         .call(function, &[argument], Pos::NONE)
         .map_err(|fault| evaluator.explain(fault).into())
-}
-
-/// A set of the program's own making.
-fn set<'a, 'n>(
-    evaluator: &Evaluator<'a>,
-    entries: impl IntoIterator<Item = (&'n str, &'a Thunk<'a>)>,
-) -> Value<'a> {
-    let entries = entries.into_iter().map(|(name, value)| Attr {
-        name: evaluator.symbol(name),
-        pos: Pos::NONE,
-        value,
-    });
-    evaluator.attrs(entries.collect())
-}
-
-fn packages<'a>(
-    evaluator: &Evaluator<'a>,
-    packages: &BTreeMap<String, LockedPackage>,
-) -> Value<'a> {
-    let text = |text: &str| evaluator.known(evaluator.string(text));
-    let size = |size: Option<u64>| match size.and_then(|size| i64::try_from(size).ok()) {
-        Some(size) => evaluator.known(Value::Int(size)),
-        None => evaluator.known(Value::Null),
-    };
-    let package = |locked: &LockedPackage| {
-        let value = set(
-            evaluator,
-            [
-                ("version", text(&locked.version)),
-                ("treeName", text(&locked.tree_name)),
-                ("fetchName", text(&locked.fetch_name)),
-                ("filename", text(&locked.filename)),
-                ("url", text(&locked.url)),
-                ("hash", text(&locked.sha256.to_sri())),
-                ("size", size(locked.size)),
-                ("waived", evaluator.known(Value::Bool(locked.waived))),
-            ],
-        );
-        evaluator.known(value)
-    };
-    let entries = packages
-        .iter()
-        .map(|(name, locked)| (name.as_str(), package(locked)));
-    set(evaluator, entries)
-}
-
-/// An input as outputs see it, before the library makes derivations of those that are files.
-fn input_value<'a>(evaluator: &Evaluator<'a>, input: &Input, sha256: Option<&Sha256>) -> Value<'a> {
-    let text = |text: &str| evaluator.known(evaluator.string(text));
-    let mut entries = vec![
-        ("name", text(&input.name)),
-        ("type", text(input.kind.name())),
-    ];
-    if let Some(url) = &input.url {
-        entries.push(("url", text(url)));
-    }
-    match (input.kind, &input.path, &input.reference) {
-        (InputKind::Path, Some(path), _) => {
-            entries.push(("outPath", evaluator.known(evaluator.project_file(path))));
-        }
-        (InputKind::Oci, _, Some(reference)) => {
-            entries.push(("reference", text(reference)));
-            if let Some(digest) = sha256 {
-                entries.push(("digest", text(&format!("sha256:{digest}"))));
-            }
-        }
-        _ => {}
-    }
-    if let (InputKind::Url, Some(sha256)) = (input.kind, sha256) {
-        entries.push(("hash", text(&sha256.to_sri())));
-    }
-    set(evaluator, entries)
 }
 
 /// The built-in spec's settings, complete by themselves.

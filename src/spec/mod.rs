@@ -17,6 +17,7 @@ mod error;
 mod evaluate;
 mod images;
 mod keys;
+mod known;
 pub mod options;
 mod settings;
 mod show;
@@ -31,7 +32,7 @@ use cognix_language::{Eval, Evaluator, Value};
 pub use architecture::{Architecture, ArchitectureError};
 pub use disk::DiskFiles;
 pub use error::{SpecError, SpecReason};
-pub use evaluate::{Known, LockedImage, LockedPackage};
+pub use known::{Known, LockedImage, LockedPackage};
 pub use settings::{
     Base, BaseTier, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput,
     PartialLayers, PinnedArchive, Settings, Spec, WheelPolicy,

@@ -5,9 +5,10 @@ use std::path::Path;
 use cognix_language::{Pos, Value};
 
 use super::error::{SpecError, SpecReason};
-use super::evaluate::{Known, Session, within};
+use super::evaluate::{Session, within};
 use super::images::{is_derivation, variant};
 use super::keys::Keys;
+use super::known::Known;
 use super::variant::Variant;
 
 /// One output or a set of outputs.

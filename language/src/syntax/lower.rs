@@ -1,20 +1,13 @@
 //! From the syntax library's tree to our own.
 
-use std::collections::BTreeMap;
-
 use rnix::SyntaxNode;
-use rnix::ast::{
-    self, AstToken, BinOpKind, Expr as Node, InterpolPart, LiteralKind, Param, UnaryOpKind,
-};
+use rnix::ast::{self, AstToken, BinOpKind, Expr as Node, InterpolPart, LiteralKind, UnaryOpKind};
 use rowan::ast::AstNode;
 
 use super::scope::{Extra, Level, Meaning, Scope};
 use super::sets::{Key, Pending, SetBuilder};
 use super::strings::{self, Part, Raw};
-use super::tree::{
-    AttrExpr, AttrValue, ComputedAttr, Expr, Formal, Kind, LambdaExpr, Name, Operator, Parameter,
-    SetExpr,
-};
+use super::tree::{AttrExpr, AttrValue, ComputedAttr, Expr, Kind, Name, Operator, SetExpr};
 use super::{Reading, constant};
 use crate::error::{ErrorKind, Eval, Fault};
 use crate::paths;
@@ -41,7 +34,7 @@ pub(super) struct Lowering<'r, 'e, 'a> {
     pub(super) reading: &'r Reading<'e, 'a>,
 }
 
-type Around<'s> = Option<&'s Scope<'s>>;
+pub(super) type Around<'s> = Option<&'s Scope<'s>>;
 
 impl<'a> Lowering<'_, '_, 'a> {
     pub(super) fn pos(&self, node: &SyntaxNode) -> Pos {
@@ -58,7 +51,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         self.reading.arena.alloc(expr)
     }
 
-    fn slice<T>(&self, items: Vec<T>) -> &'a [T] {
+    pub(super) fn slice<T>(&self, items: Vec<T>) -> &'a [T] {
         self.reading.arena.alloc_slice_fill_iter(items)
     }
 
@@ -73,7 +66,12 @@ impl<'a> Lowering<'_, '_, 'a> {
     }
 
     /// The child of a node that the grammar promises.
-    fn child(&self, child: Option<Node>, of: &SyntaxNode, scope: Around<'_>) -> Eval<Expr<'a>> {
+    pub(super) fn child(
+        &self,
+        child: Option<Node>,
+        of: &SyntaxNode,
+        scope: Around<'_>,
+    ) -> Eval<Expr<'a>> {
         match child {
             Some(child) => self.expr(&child, scope),
             None => Err(self.broken(of)),
@@ -108,7 +106,7 @@ impl<'a> Lowering<'_, '_, 'a> {
         Ok(self.alloc(self.operand(child, of, scope)?))
     }
 
-    fn broken(&self, node: &SyntaxNode) -> Fault {
+    pub(super) fn broken(&self, node: &SyntaxNode) -> Fault {
         let message = "syntax error: part of the expression is missing";
         Fault::new(ErrorKind::Syntax, self.pos(node), message)
     }
@@ -483,7 +481,7 @@ impl<'a> Lowering<'_, '_, 'a> {
     }
 
     /// A value with a name: a function gets to know it.
-    fn named(&self, node: &Node, name: Symbol, scope: Around<'_>) -> Eval<Expr<'a>> {
+    pub(super) fn named(&self, node: &Node, name: Symbol, scope: Around<'_>) -> Eval<Expr<'a>> {
         match node {
             Node::Lambda(lambda) => Ok(Expr {
                 pos: self.pos(lambda.syntax()),
@@ -491,101 +489,6 @@ impl<'a> Lowering<'_, '_, 'a> {
             }),
             other => self.expr(other, scope),
         }
-    }
-
-    fn lambda(
-        &self,
-        lambda: &ast::Lambda,
-        name: Option<Symbol>,
-        scope: Around<'_>,
-    ) -> Eval<&'a LambdaExpr<'a>> {
-        (self.reading.guard)()?;
-        let syntax = lambda.syntax();
-        let pos = self.pos(syntax);
-        let mut names = Extra::new();
-        let param = lambda.param().ok_or_else(|| self.broken(syntax))?;
-        let parameter = match param {
-            Param::IdentParam(param) => {
-                let symbol = self.symbol(&param.to_string());
-                names.insert(symbol, 0);
-                Parameter::Name(symbol)
-            }
-            Param::Pattern(pattern) => self.pattern(&pattern, scope, &mut names)?,
-        };
-        let inner = Scope {
-            up: scope,
-            level: Level::Names(&names),
-        };
-        let body = match lambda.body() {
-            Some(Node::Lambda(next)) => Expr {
-                pos: self.pos(next.syntax()),
-                kind: Kind::Lambda(self.lambda(&next, name, Some(&inner))?),
-            },
-            body => self.child(body, syntax, Some(&inner))?,
-        };
-        Ok(self.reading.arena.alloc(LambdaExpr {
-            pos,
-            name,
-            parameter,
-            body,
-        }))
-    }
-
-    fn pattern(
-        &self,
-        pattern: &ast::Pattern,
-        scope: Around<'_>,
-        names: &mut Extra,
-    ) -> Eval<Parameter<'a>> {
-        let mut entries = BTreeMap::new();
-        let duplicate = |name: &str, pos| {
-            let message = format!("duplicate formal function argument '{name}'");
-            Fault::new(ErrorKind::Syntax, pos, message)
-        };
-        for entry in pattern.pat_entries() {
-            let pos = self.pos(entry.syntax());
-            let name = entry.ident().ok_or_else(|| self.broken(entry.syntax()))?;
-            let name = name.to_string();
-            if entries
-                .insert(self.symbol(&name), (pos, entry.default()))
-                .is_some()
-            {
-                return Err(duplicate(&name, pos));
-            }
-        }
-        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-        names.extend(
-            entries
-                .keys()
-                .enumerate()
-                .map(|(slot, name)| (*name, number(slot))),
-        );
-        let whole = match pattern.pat_bind().and_then(|bind| bind.ident()) {
-            None => None,
-            Some(ident) => {
-                let symbol = self.symbol(&ident.to_string());
-                if names.insert(symbol, number(entries.len())).is_some() {
-                    return Err(duplicate(&ident.to_string(), self.pos(ident.syntax())));
-                }
-                Some(symbol)
-            }
-        };
-        let inner = Scope {
-            up: scope,
-            level: Level::Names(names),
-        };
-        let formals = entries.into_iter().map(|(name, (pos, default))| {
-            let default = match default {
-                Some(default) => Some(self.named(&default, name, Some(&inner))?),
-                None => None,
-            };
-            Ok(Formal { name, pos, default })
-        });
-        Ok(Parameter::Pattern {
-            formals: self.slice(formals.collect::<Eval<Vec<_>>>()?),
-            open: pattern.ellipsis_token().is_some(),
-            whole,
-        })
     }
 }
 

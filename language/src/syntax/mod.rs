@@ -3,6 +3,7 @@
 //! `rnix` reads the text; what it accepts and Nix does not is refused here: names bound twice, variables that do not
 //! exist, numbers out of range, operators that are experiments. [`tree`] is what is evaluated.
 
+mod functions;
 mod lower;
 mod mistakes;
 mod nesting;
