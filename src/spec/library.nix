@@ -15,6 +15,8 @@ let
   last = list: if length list == 1 then head list else last (tail list);
   # The file's name in an address: what follows the last slash, without a query.
   fileName = url: head (builtins.split "[?#]" (last (filter isString (builtins.split "/" url))));
+  # The same without what a store path cannot be called.
+  storeName = name: builtins.replaceStrings [ "!" "%" "~" "@" "," ":" ] [ "_" "_" "_" "_" "_" "_" ] name;
   optional = name: value: if value == null then { } else { ${name} = value; };
 
   debianArchitecture = {
@@ -56,7 +58,7 @@ let
 
     # One file, fetched and checked against its `sha256` (or `hash`, in Nix's own spelling). Addresses may be relative to an
     # input, as in `mirror://pypi/PROJECT/FILE`.
-    fetchurl = { url, sha256 ? null, hash ? null, name ? fileName url, executable ? false, size ? null }@arguments:
+    fetchurl = { url, sha256 ? null, hash ? null, name ? storeName (fileName url), executable ? false, size ? null }@arguments:
       passing { destination = "/opt/${name}"; } (derivation ({
         inherit executable name url;
         builder = "builtin:fetchurl";
@@ -74,7 +76,7 @@ let
     deb = { name, version, architecture ? debianArchitecture, url ? null, sha256 ? null, hash ? null, src ? null }@arguments:
       passing { destination = "/"; } (builtin {
         inherit architecture version;
-        name = "${name}-${builtins.replaceStrings [ ":" "~" "!" ] [ "_" "_" "_" ] version}";
+        name = "${name}-${storeName version}";
         package = name;
         builder = "builtin:cognix-deb-1";
         deb = sourceOf "cognix.deb" arguments;
@@ -92,7 +94,7 @@ let
       in
       passing ({ inherit version; destination = "/"; } // (if src == null then { wheel = { inherit url; sha256 = shaOf arguments; }; } else { })) (builtin {
         inherit filename python;
-        name = "${name}-${builtins.replaceStrings [ "!" ] [ "_" ] version}";
+        name = "${name}-${storeName version}";
         builder = "builtin:cognix-wheel-1";
         wheel = sourceOf "cognix.wheel" arguments;
       });
