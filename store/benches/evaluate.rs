@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use cognix_language::{MemoryFiles, Options, evaluate};
-use cognix_store::Store;
+use cognix_store::{Durability, Store};
 use support::{HEAD, Problem, Samples, because, finish, machine, ratio, succeed, table};
 use tempfile::TempDir;
 
@@ -23,19 +23,27 @@ const EXPRESSION: &str = include_str!("evaluate.nix");
 const EVALUATIONS: usize = 15;
 const INSTANTIATIONS: usize = 5;
 
-/// The first argument of a run of ours; the second is the root of the store that it writes to.
+/// The first argument of a run of ours; the second is the root of the store that it writes to, the third how.
 const OURS: &str = "--ours";
+/// Nothing is synced, as Nix does it by default; otherwise everything is before it counts as written.
+const UNSYNCED: &str = "--unsynced";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     finish(match arguments.as_slice() {
-        [first, rest @ ..] if first == OURS => ours(rest.first().map(Path::new)),
+        [first, rest @ ..] if first == OURS => {
+            let durability = match rest.iter().any(|argument| argument == UNSYNCED) {
+                true => Durability::None,
+                false => Durability::Full,
+            };
+            ours(rest.first().map(Path::new), durability)
+        }
         _ => measure(),
     })
 }
 
 /// One run of ours. The stages go to the error stream, for whoever looks into one of them.
-fn ours(root: Option<&Path>) -> Result<String, Problem> {
+fn ours(root: Option<&Path>, durability: Durability) -> Result<String, Problem> {
     let start = Instant::now();
     let (text, instantiated) = evaluate(&MemoryFiles::new(), &Options::default(), |evaluator| {
         let value = evaluator.expression(EXPRESSION, "evaluate.nix")?;
@@ -45,7 +53,7 @@ fn ours(root: Option<&Path>) -> Result<String, Problem> {
     .map_err(because("evaluating"))?;
     let evaluated = start.elapsed();
     if let (Some(root), Some(instantiated)) = (root, instantiated) {
-        let store = Store::open(root).map_err(because("opening a store"))?;
+        let store = Store::open_with(root, durability).map_err(because("opening a store"))?;
         store
             .add_derivations(&instantiated.graph)
             .map_err(because("writing derivations"))?;
@@ -62,20 +70,28 @@ fn ours(root: Option<&Path>) -> Result<String, Problem> {
 
 fn measure() -> Result<String, Problem> {
     let bench = Bench::new()?;
-    let [mut theirs, mut ours, mut theirs_written, mut ours_written] =
-        std::array::from_fn(|_| Samples::default());
+    let [
+        mut theirs,
+        mut ours,
+        mut theirs_written,
+        mut ours_written,
+        mut ours_synced,
+    ] = std::array::from_fn(|_| Samples::default());
     for _ in 0..EVALUATIONS {
         let expected = theirs.time(|| succeed(&mut bench.theirs("evaluation", false)))?;
-        let found = ours.time(|| succeed(&mut bench.ours(None)))?;
+        let found = ours.time(|| succeed(&mut bench.ours(None, None)))?;
         compare(&expected.stdout, &found.stdout)?;
     }
-    // Not in turns: we wait for the disk and Nix does not, and file systems are slow where files have just been removed, as
-    // Nix removes a lock for each path. So ours come first, and all start with nothing left to be written.
+    // Not in turns: file systems are slow where files have just been removed, as Nix removes a lock for each path. So ours
+    // come first, and all start with nothing left to be written.
     let mut values = Vec::new();
     for run in 0..INSTANTIATIONS {
         succeed(&mut Command::new("sync"))?;
         let store = format!("cognix-{run}");
-        values.push(ours_written.time(|| succeed(&mut bench.ours(Some(&store))))?);
+        values.push(ours_written.time(|| succeed(&mut bench.ours(Some(&store), Some(UNSYNCED))))?);
+        succeed(&mut Command::new("sync"))?;
+        let store = format!("cognix-synced-{run}");
+        ours_synced.time(|| succeed(&mut bench.ours(Some(&store), None)))?;
     }
     for (run, found) in values.iter().enumerate() {
         succeed(&mut Command::new("sync"))?;
@@ -89,17 +105,19 @@ fn measure() -> Result<String, Problem> {
         ("cognix, evaluated", &ours),
         ("nix-instantiate --eval --read-write-mode", &theirs_written),
         ("cognix, evaluated and written", &ours_written),
+        ("cognix, evaluated, written and synced", &ours_synced),
     ] {
         let mut row = vec![name.to_owned()];
         row.extend(samples.cells());
         rows.push(row);
     }
     Ok(format!(
-        "10,000 derivations, {}\n\n{}\n  ours to theirs, medians: {} evaluated, {} written\n",
+        "10,000 derivations, {}\n\n{}\n  ours to theirs, medians: {} evaluated, {} written, {} written and synced (Nix does not sync)\n",
         machine(),
         table(&rows),
         ratio(ours.median(), theirs.median()),
         ratio(ours_written.median(), theirs_written.median()),
+        ratio(ours_synced.median(), theirs_written.median()),
     ))
 }
 
@@ -144,12 +162,13 @@ impl Bench {
         command
     }
 
-    fn ours(&self, store: Option<&str>) -> Command {
+    fn ours(&self, store: Option<&str>, how: Option<&str>) -> Command {
         let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
         let mut command = Command::new(program);
         command
             .arg(OURS)
-            .args(store.map(|store| self.folder.path().join(store)));
+            .args(store.map(|store| self.folder.path().join(store)))
+            .args(how);
         command
     }
 }
