@@ -153,6 +153,9 @@ pub enum SpecReason {
     /// An input that follows one that is not there, or that follows another.
     #[error("{key} must name an input that follows no other, found {found:?}")]
     Follows { key: String, found: String },
+    /// Outputs that take something which is not there.
+    #[error("outputs takes {found}, which is no input: set inputs.{found}, or take one of {known}")]
+    NoInput { found: String, known: String },
     /// A package that the spec does not make.
     #[error("there is no package {found:?}{}", known_packages(known))]
     Package { found: String, known: String },

@@ -107,6 +107,7 @@ impl<'e, 'a> Session<'e, 'a> {
         let settings = spec.settings()?;
         let library = Self::library(evaluator, &settings, known).map_err(explained)?;
         let library = Keys::of(evaluator, library, "cognix", "", Pos::NONE)?;
+        check_inputs(evaluator, &settings, outputs)?;
         let arguments = Self::arguments(evaluator, &settings, known, outputs);
         let applied = call(&library, "apply", arguments)?;
         let applied = Keys::of(evaluator, applied, "", "", Pos::NONE)?;
@@ -426,6 +427,30 @@ impl<'e, 'a> Session<'e, 'a> {
     pub(super) fn explained(&self, fault: cognix_language::Fault) -> SpecError {
         self.evaluator.explain(fault).into()
     }
+}
+
+/// Refuses outputs that take something which is no input, before the function is called.
+fn check_inputs<'a>(
+    evaluator: &Evaluator<'a>,
+    settings: &Settings,
+    function: Value<'a>,
+) -> Read<()> {
+    let inputs = settings.inputs.keys().chain(settings.follows.keys());
+    let known: Vec<&str> = ["self", "cognix"]
+        .into_iter()
+        .chain(inputs.map(String::as_str))
+        .collect();
+    for (name, pos) in evaluator.required_names(function) {
+        let name = evaluator.name_text(name);
+        if !known.contains(&name.as_ref()) {
+            let reason = SpecReason::NoInput {
+                found: name.into_owned(),
+                known: known.join(", "),
+            };
+            return Err(SpecError::at(evaluator.place(pos), reason));
+        }
+    }
+    Ok(())
 }
 
 /// Of all that an evaluation made, what some derivations need.

@@ -481,6 +481,20 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// The names that a function cannot be called without, and where they are written.
+    pub fn required_names(&self, function: Value<'a>) -> Vec<(Symbol, Pos)> {
+        let Value::Lambda(lambda) = function else {
+            return Vec::new();
+        };
+        match &lambda.expr.parameter {
+            Parameter::Pattern { formals, .. } => {
+                let required = formals.iter().filter(|formal| formal.default.is_none());
+                required.map(|formal| (formal.name, formal.pos)).collect()
+            }
+            Parameter::Name(_) => Vec::new(),
+        }
+    }
+
     /// Where a path is below the project's folder; `None` for what is elsewhere.
     pub fn project_path<'p>(&self, path: &'p str) -> Option<&'p str> {
         crate::paths::below(self.root, path)
