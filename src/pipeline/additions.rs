@@ -69,14 +69,12 @@ impl ImageDerivations {
         path: &StorePath,
         files: &ProjectFiles,
     ) -> Result<(), PipelineError> {
-        if files.flat {
-            return Err(PipelineError::FlatFile {
-                path: files.path.clone(),
-            });
-        }
         let from = self.project.join(&files.path);
         let name = StorePathName::parse(path.name())?;
-        let info = store.import(&name, &mut |target| copy(&from, target, "", files))?;
+        let info = match files.flat {
+            true => store.import_file(&name, &mut fs::File::open(&from)?)?,
+            false => store.import(&name, &mut |target| copy(&from, target, "", files))?,
+        };
         match info.path == *path {
             true => Ok(()),
             false => Err(PipelineError::SourceChanged),

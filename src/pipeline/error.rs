@@ -74,14 +74,6 @@ pub enum PipelineError {
     /// A file was written between looking at it and copying it.
     #[error("the model's files changed while they were being read")]
     SourceChanged,
-    /// A store knows a single file by its contents only when it was fetched.
-    #[error(
-        "{path} of the project cannot enter the store by the hash of its contents alone (builtins.path with recursive = false)"
-    )]
-    FlatFile {
-        /// The file, below the project.
-        path: String,
-    },
     /// A derivation that runs a program of its own, which needs a sandbox.
     #[error(
         "the derivation {derivation} runs {builder}, and this cognix does not run foreign programs yet: only builders \
@@ -170,9 +162,7 @@ impl PipelineError {
             Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),
             Self::Sdk(_) | Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
-            Self::Recipe(_) | Self::FlatFile { .. } | Self::Foreign { .. } => {
-                ErrorKind::Configuration
-            }
+            Self::Recipe(_) | Self::Foreign { .. } => ErrorKind::Configuration,
             Self::StorePath(_) | Self::Record { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
             Self::Image(_) | Self::Layer(_) => ErrorKind::Io,

@@ -517,6 +517,16 @@ fn texts_and_files_of_the_project_enter_the_store_before_anything_is_realised() 
         flat: false,
     };
     derivations.sources.insert(lib.clone(), files);
+    std::fs::write(project.join("flat.txt"), "flat\n").expect("writable");
+    let address = ContentAddress::Flat(Sha256::of(b"flat\n").into());
+    let name = StorePathName::parse("flat.txt").expect("a name");
+    let flat = content_addressed_path(&name, &address, &BTreeSet::new(), false).expect("a path");
+    let files = ProjectFiles {
+        path: "flat.txt".to_owned(),
+        kept: None,
+        flat: true,
+    };
+    derivations.sources.insert(flat.clone(), files);
     derivations
         .texts
         .insert(text.clone(), StoreText { bytes, references });
@@ -530,7 +540,7 @@ fn texts_and_files_of_the_project_enter_the_store_before_anything_is_realised() 
     let opened = open(&project, "default", outputs).expect("a sound model");
     let image = instantiate(&opened, &locked).expect("a sound lock");
     image.import(&store).expect("a writable store");
-    for path in [&lib, &text] {
+    for path in [&lib, &text, &flat] {
         assert!(store.is_valid(path).expect("readable"), "{path}");
     }
     std::fs::write(project.join("lib/a.txt"), "changed\n").expect("writable");

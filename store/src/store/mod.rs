@@ -14,8 +14,8 @@ use std::sync::{Arc, Once};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cognix_derivations::{
-    ContentAddress, Derivation, PathInfo, RealisationId, StorePath, StorePathName,
-    content_addressed_path,
+    ContentAddress, Derivation, HashingWriter, PathInfo, RealisationId, Sha256, StorePath,
+    StorePathName, content_addressed_path,
 };
 
 use crate::admit::{Admission, Context, Gate, Prepared};
@@ -175,8 +175,40 @@ impl Store {
         let staging = self.staging()?;
         let staged = staging.path().join("tree");
         write(&staged).map_err(StoreError::io("write", &staged))?;
+        self.admit_imported(staging, staged, name, |nar_hash| {
+            ContentAddress::Recursive(nar_hash.into())
+        })
+    }
+
+    /// Adds one file that is not executable. The path follows from name and bytes (flat SHA-256).
+    pub fn import_file(
+        &self,
+        name: &StorePathName,
+        contents: &mut dyn io::Read,
+    ) -> Result<PathInfo, StoreError> {
+        let staging = self.staging()?;
+        let staged = staging.path().join("file");
+        let mut write = || -> io::Result<Sha256> {
+            let mut writer = HashingWriter::new(fs::File::create_new(&staged)?);
+            io::copy(contents, &mut writer)?;
+            Ok(writer.finish().1)
+        };
+        let digest = write().map_err(StoreError::io("write", &staged))?;
+        self.admit_imported(staging, staged, name, |_| {
+            ContentAddress::Flat(digest.into())
+        })
+    }
+
+    /// Normalises, hashes and registers what was written.
+    fn admit_imported(
+        &self,
+        staging: Staging,
+        staged: PathBuf,
+        name: &StorePathName,
+        address: impl FnOnce(Sha256) -> ContentAddress,
+    ) -> Result<PathInfo, StoreError> {
         let scanned = tree::normalise(&staged, &BTreeSet::new())?;
-        let ca = ContentAddress::Recursive(scanned.nar_hash.into());
+        let ca = address(scanned.nar_hash);
         let info = PathInfo {
             path: content_addressed_path(name, &ca, &BTreeSet::new(), false)?,
             nar_hash: scanned.nar_hash,

@@ -30,6 +30,23 @@ fn all_9_imported_trees_are_normal() {
     assert_eq!((report.problems, report.unregistered), (vec![], vec![]));
 }
 
+/// The path is the one that `nix-store --print-fixed-path` tells.
+#[test]
+fn a_file_can_be_known_by_its_bytes_alone() {
+    let (_folder, store) = empty();
+    let info = store
+        .import_file(&name("hello.txt"), &mut b"hello\n".as_slice())
+        .expect("import");
+    assert_eq!(
+        info.path.to_string(),
+        "/nix/store/gy454w1cxaq731grqwylhzf4pp9r5izh-hello.txt"
+    );
+    let real = store.real_path(&info.path);
+    assert_eq!(fs::read(&real).expect("the file"), b"hello\n");
+    let report = verify(&store);
+    assert_eq!((report.problems, report.unregistered), (vec![], vec![]));
+}
+
 #[test]
 fn store_4_equal_content_is_one_path_and_a_failed_import_leaves_nothing() {
     let (_folder, store) = empty();
