@@ -15,7 +15,7 @@ fn files() -> MemoryFiles {
         .with_link("folder/back", "../inside.txt")
         .with_link("to-folder", "folder")
         .with_link("through", "to-folder/../../outside")
-        .with_link("root", "/")
+        .with_link("top", "/")
         .with_link("loop-a", "loop-b")
         .with_link("loop-b", "loop-a")
         .with_link("self", "self")
@@ -53,13 +53,13 @@ fn files_outside_of_the_project_are_forbidden() {
         "builtins.readFile ./upward",
         "builtins.readFile ./folder/upward",
         "builtins.readFile ./through",
-        "builtins.readFile ./root/etc/passwd",
-        "builtins.readDir ./root",
+        "builtins.readFile ./top/etc/passwd",
+        "builtins.readDir ./top",
         "builtins.readDir ./upward",
         "import ./absolute",
         "builtins.hashFile \"md5\" ./absolute",
-        "\"${./root/etc}\"",
-        "builtins.path { path = ./root/etc; }",
+        "\"${./top/etc}\"",
+        "builtins.path { path = ./top/etc; }",
         "builtins.readFile ~/x",
     ];
     all_fail(&files(), &texts, &[Forbidden]);
@@ -71,8 +71,8 @@ fn what_is_asked_about_a_file_elsewhere_tells_nothing() {
         "builtins.pathExists /etc/passwd",
         "builtins.pathExists /nonexistent",
         "builtins.pathExists ../outside",
-        "builtins.pathExists ./root/etc/passwd",
-        "builtins.pathExists ./root/nonexistent",
+        "builtins.pathExists ./top/etc/passwd",
+        "builtins.pathExists ./top/nonexistent",
     ] {
         match print(&files(), text) {
             Ok(answer) => assert_eq!(answer, "false", "{text}"),
