@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 
 use super::*;
+use crate::mirrors::pip_settings::built_in;
 
 struct Fixture {
     project: tempfile::TempDir,
