@@ -4,6 +4,7 @@
 //! references, naming and registering happen afterwards, the same way for all. The store itself has one builder, downloading;
 //! all others are handed to it.
 
+pub mod foreign;
 mod request;
 #[cfg(any(test, feature = "fixtures"))]
 mod scripted;
