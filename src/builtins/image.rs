@@ -3,14 +3,14 @@
 //! The output is a folder of three small files: `config.json` and `manifest.json`, the bytes that a registry would hold,
 //! and `layers.json`, which says where the description of each layer is. The layers' own bytes are not stored: they are
 //! made again from what the descriptions refer to. Before anything is written, the layers are checked against each
-//! other: no path in two of them.
+//! other: no path in two of them, but for what layers of changes do to those below.
 
 use cognix_derivations::StorePath;
 use cognix_store::{BuildError, BuildRequest, Builder};
 use serde::{Deserialize, Serialize};
 
 use crate::image::{self, Platform, RuntimeConfig};
-use crate::layers::{self, LayerDescription, Timestamp};
+use crate::layers::{self, LayerDescription, StackError, Timestamp};
 use crate::lock::Architecture;
 use crate::recipes::Runtime;
 
@@ -60,8 +60,11 @@ impl Builder for ImageBuilder {
             .map(|path| read(request, path))
             .collect::<Result<Vec<_>, _>>()?;
         let locate = |path: &StorePath| request.store.real_path(path);
-        layers::partition_check(&descriptions).map_err(|conflict| {
-            BuildError::failed(conflict.with_packages(&descriptions, &locate))
+        layers::stack_check(&descriptions).map_err(|error| match error {
+            StackError::Conflict(conflict) => {
+                BuildError::failed(conflict.with_packages(&descriptions, &locate))
+            }
+            absent => BuildError::failed(absent),
         })?;
         layers::omission_check(&descriptions).map_err(BuildError::failed)?;
         let image = image::assemble(&runtime_config(runtime)?, &descriptions)

@@ -127,7 +127,7 @@ impl NamedTree {
     }
 }
 
-fn describe(
+pub(super) fn describe(
     request: &BuildRequest<'_>,
     describe: impl FnOnce(&LayerRequest<'_>) -> Result<LayerDescription, BuildError>,
 ) -> Result<(), BuildError> {
@@ -162,7 +162,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
         })
 }
 
-fn build_error(error: LayerError) -> BuildError {
+pub(super) fn build_error(error: LayerError) -> BuildError {
     match error {
         LayerError::Cancelled => BuildError::Cancelled,
         error => BuildError::failed(error),

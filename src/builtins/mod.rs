@@ -3,6 +3,7 @@
 //! A builtin is a rule with a number: the same derivation has the same output whichever cognix realises it, so a rule
 //! that changes gets a new number and the old code stays. The store runs them and knows only its `Builder` trait.
 
+pub mod changes_layer;
 pub mod deb;
 pub mod image;
 pub mod layer;
@@ -17,6 +18,7 @@ use cognix_store::Builders;
 /// Every builtin.
 pub fn all() -> Builders {
     Builders::new()
+        .with(changes_layer::ChangesLayerBuilder)
         .with(deb::DebBuilder)
         .with(image::ImageBuilder)
         .with(layer::TreeLayerBuilder)

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use bundle::Bundle;
 pub use config::{RunOptions, write_config};
-pub use unpack::unpack_layer;
+pub use unpack::{Directory, close, unpack_layer};
 
 /// Why a command could not be run in an image.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{
+    changes::ChangesError,
     compress::Recipe,
     description::{DescriptionError, DiffId, LayerDigest},
     modes::ModesError,
@@ -87,6 +88,15 @@ pub enum LayerError {
         owner: String,
         /// The path that is not there.
         path: ImagePath,
+    },
+
+    /// What a program left behind is damaged, or no layer can hold it.
+    #[error("the changes of {owner} cannot become a layer")]
+    Changes {
+        /// The output that holds them.
+        owner: String,
+        /// What is wrong with them.
+        source: ChangesError,
     },
 
     /// What another layer was to bring instead is not here at all, or is a directory, which no layer owns.

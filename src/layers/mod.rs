@@ -3,13 +3,15 @@
 //! ```text
 //! wheel file  ─ install plan ─▶ splice ┐
 //!                                      ├─▶ LayerDescription ─ write ─▶ the layer's bytes, the same for ever
-//! store trees ─ merge ─▶ tar, compress ┘
+//! store trees ─ merge ─▶ tar, compress ┤
+//! changes ─ whiteouts ─▶ tar, compress ┘
 //! ```
 //!
 //! A layer is described once, which reads everything it is made of, and its bytes are made again from the description
-//! whenever someone needs them; no tarball is kept. What may stand in which layer is decided in [`plan`], how a tar
-//! stream looks in [`tar`], how it is compressed in [`compress`]. Images, manifests and registries are not known here.
+//! whenever someone needs them; no tarball is kept. What may stand in which layer is decided in [`plan`], what one layer may do
+//! to those below it in [`stack`], how a tar stream looks in [`tar`], how it is compressed in [`compress`]. Images, manifests and registries are not known here.
 
+pub mod changes;
 pub mod compress;
 pub mod description;
 mod error;
@@ -17,6 +19,8 @@ pub mod modes;
 pub mod path;
 pub mod plan;
 mod splice;
+pub mod stack;
+mod stream;
 pub mod tar;
 pub mod timestamp;
 mod tree;
@@ -28,6 +32,7 @@ use std::{
 
 use cognix_derivations::{HashingWriter, StorePath};
 
+pub use changes::{CHANGES_FILE, ChangesInput, ChangesRecord, TREE_FOLDER, describe_changes};
 pub use compress::Recipe;
 use description::DiffId;
 pub use description::{Entry, EntryKind, LayerDescription, LayerSource};
@@ -36,6 +41,7 @@ pub use modes::{MODES_FILE, ModesRecord};
 pub use path::ImagePath;
 pub use plan::{Conflict, omission_check, partition_check, settle};
 pub use splice::describe_wheel;
+pub use stack::{StackError, stack_check};
 pub use timestamp::Timestamp;
 pub use tree::{TreeInput, TreesOptions, describe_trees};
 
@@ -52,6 +58,18 @@ pub struct LayerRequest<'a> {
     pub cancelled: &'a dyn Fn() -> bool,
 }
 
+impl<'a> LayerRequest<'a> {
+    /// What a layer was described with. Whoever wants to stop lets the writer fail.
+    fn of(description: &'a LayerDescription) -> Self {
+        Self {
+            name: &description.name,
+            recipe: description.recipe,
+            time: description.time,
+            cancelled: &|| false,
+        }
+    }
+}
+
 /// Makes the bytes of a layer again and checks that they are the ones described.
 ///
 /// `locate` says where a store path lies. What `out` was given before an error is of no use; an error of `out` itself
@@ -66,6 +84,7 @@ pub fn write(
             splice::write_wheel(description, source, &locate(&source.wheel), out)?
         }
         LayerSource::Trees(source) => tree::write_trees(description, source, locate, out)?,
+        LayerSource::Changes(source) => changes::write_changes(description, source, locate, out)?,
     };
     if digest == description.digest && size == description.size {
         return Ok(());
@@ -81,7 +100,8 @@ pub fn write(
 
 /// Makes the tar stream of a layer, for those who want no compression, and checks that it is the one described.
 ///
-/// Trees are not compressed for it; a wheel's contents come compressed, so its layer is made as always and inflated.
+/// Trees and changes are not compressed for it; a wheel's contents come compressed, so its layer is made as always and
+/// inflated.
 pub fn write_tar(
     description: &LayerDescription,
     locate: &dyn Fn(&StorePath) -> PathBuf,
@@ -89,6 +109,9 @@ pub fn write_tar(
 ) -> Result<(), LayerError> {
     let (found, found_size) = match &description.source {
         LayerSource::Trees(source) => tree::write_trees_tar(description, source, locate, out)?,
+        LayerSource::Changes(source) => {
+            changes::write_changes_tar(description, source, locate, out)?
+        }
         LayerSource::Wheel(_) => inflated(description, locate, out)?,
     };
     if found == description.diff_id && found_size == description.uncompressed_size {

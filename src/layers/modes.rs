@@ -174,6 +174,21 @@ impl ModesRecord {
         Self::default()
     }
 
+    /// Takes deviations that were found; an owner that no layer can have is refused.
+    pub fn of(entries: BTreeMap<ImagePath, Recorded>) -> Result<Self, ModesError> {
+        let large = entries
+            .iter()
+            .find(|(_, at)| at.uid > OWNER_MAX || at.gid > OWNER_MAX);
+        match large {
+            None => Ok(Self { entries }),
+            Some((path, Recorded { uid, gid, .. })) => Err(ModesError::Owner {
+                path: path.clone(),
+                uid: *uid,
+                gid: *gid,
+            }),
+        }
+    }
+
     /// Notes mode and owner of a path as a package ships them; ordinary ones leave no trace.
     ///
     /// `mode` is the header's number without its type bits. The first record of a path stays.
@@ -232,17 +247,7 @@ impl ModesRecord {
             return Err(ModesError::Version { found: version });
         }
         let File { entries, .. } = serde_json::from_slice(text).map_err(ModesError::Json)?;
-        let large = entries
-            .iter()
-            .find(|(_, at)| at.uid > OWNER_MAX || at.gid > OWNER_MAX);
-        if let Some((path, Recorded { uid, gid, .. })) = large {
-            return Err(ModesError::Owner {
-                path: path.clone(),
-                uid: *uid,
-                gid: *gid,
-            });
-        }
-        let record = Self { entries };
+        let record = Self::of(entries)?;
         if record.to_json() == text {
             Ok(record)
         } else {

@@ -2,7 +2,8 @@
 //!
 //! Every file and link is in exactly one layer. A directory is in each layer that has something below it, with the same
 //! mode and owner everywhere, so the layers can be stacked in any order and give the same tree. Nothing here reads a
-//! file; who settles a conflict is decided where the layers are asked for.
+//! file; who settles a conflict is decided where the layers are asked for. What layers of changes may do, which have an
+//! order, is in [`super::stack`].
 
 use std::{collections::BTreeSet, fmt, path::PathBuf};
 
@@ -99,7 +100,7 @@ impl Conflict {
     }
 }
 
-fn of_layer(layer: &LayerDescription) -> String {
+pub(super) fn of_layer(layer: &LayerDescription) -> String {
     format!("layer {}", layer.name)
 }
 
@@ -153,12 +154,11 @@ pub struct Unclaimed {
 
 /// Checks that whatever one layer leaves out is in another.
 pub fn omission_check(layers: &[LayerDescription]) -> Result<(), Unclaimed> {
-    for layer in layers {
+    // What a program made later is no answer to who owns a path.
+    let packages = || layers.iter().filter(|layer| !layer.has_changes());
+    for layer in packages() {
         for (owner, path) in layer.source.omitted() {
-            if !layers
-                .iter()
-                .any(|layer| layer.entry(path.as_str()).is_some())
-            {
+            if !packages().any(|layer| layer.entry(path.as_str()).is_some()) {
                 let owner = owner.unwrap_or(&layer.name).to_owned();
                 let path = path.clone();
                 return Err(Unclaimed { path, owner });
@@ -212,7 +212,7 @@ fn meetings<'a>(
 }
 
 /// Why two entries for one path cannot stand in two layers.
-fn problem(first: &Entry, second: &Entry) -> Option<Problem> {
+pub(super) fn problem(first: &Entry, second: &Entry) -> Option<Problem> {
     match (&first.kind, &second.kind) {
         (EntryKind::Directory, EntryKind::Directory) if first.recorded == second.recorded => None,
         (EntryKind::File { .. }, EntryKind::File { .. }) if first.kind != second.kind => {
@@ -238,7 +238,7 @@ fn conflict(first: Owned<'_>, second: Owned<'_>, problem: Problem) -> Conflict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use cognix_derivations::Sha256;
 
     use super::super::{
@@ -248,8 +248,8 @@ mod tests {
     };
     use super::*;
 
-    /// `d:path`, `f:path=content`, `l:path>target`; an `!` at the end for an unusual mode.
-    fn layer(name: &str, rows: &[&str]) -> LayerDescription {
+    /// `d:path`, `f:path=content`, `l:path>target`, `r:path` for what is removed; an `!` at the end for an unusual mode.
+    pub(in crate::layers) fn layer(name: &str, rows: &[&str]) -> LayerDescription {
         let entries = rows.iter().map(|row| {
             let (row, mode) = row
                 .strip_suffix('!')
@@ -274,6 +274,7 @@ mod tests {
                         },
                     )
                 }
+                ("r:", path) => (path, EntryKind::Removed),
                 (_, path) => (path, EntryKind::Directory),
             };
             let path = ImagePath::parse(path).expect("a path");

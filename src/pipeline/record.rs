@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{PipelineError, Project};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
+use crate::layers::Entry;
 use crate::lock::Architecture;
 use crate::recipes::{Held, Instantiated};
 use crate::spec::DEFAULT_VARIANT;
@@ -267,7 +268,8 @@ fn planned_layers(
                 .map(|description| description.uncompressed_size),
             files: described.as_ref().map(|description| {
                 let entries = description.entries.iter();
-                entries.filter(|entry| !entry.is_directory()).count()
+                let brought = |entry: &&Entry| !entry.is_directory() && !entry.is_removed();
+                entries.filter(brought).count()
             }),
             digest: described.map(|description| description.digest.to_string()),
         });

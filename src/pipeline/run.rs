@@ -14,7 +14,7 @@ use cognix_store::{
 
 use super::{ImageRecord, PipelineError};
 use crate::builtins;
-use crate::container::{self, Bundle, RunOptions, Runtime};
+use crate::container::{self, Bundle, Directory, RunOptions, Runtime};
 use crate::image::{self, Destination, Image, ImageIndex, Named};
 use crate::layers::{self, LayerDescription};
 use crate::mirrors::Mirrors;
@@ -271,7 +271,8 @@ pub async fn exec(bundle: &Bundle, runtime: &Runtime) -> Result<ExitStatus, Pipe
     Ok(runtime.run(bundle).await?)
 }
 
-/// Unpacks several layers at a time: no file is in two of them, and folders are the same in all.
+/// Unpacks the layers. Those of packages are unpacked several at a time, since no file is in two of them and folders are
+/// the same in all; a layer of changes waits for what lies below it, and what lies above waits for it.
 fn unpack_layers(
     layers: &[LayerDescription],
     store: &Store,
@@ -279,21 +280,43 @@ fn unpack_layers(
     owners: bool,
     cancel: &CancellationToken,
 ) -> Result<(), PipelineError> {
+    let unpack_one = |layer: &LayerDescription| unpack(store, layer, root, owners, cancel);
+    let mut directories = Vec::new();
+    let together = |one: &LayerDescription, other: &LayerDescription| {
+        !one.has_changes() && !other.has_changes()
+    };
+    for batch in layers.chunk_by(together) {
+        directories.extend(unpack_batch(batch, &unpack_one)?);
+    }
+    Ok(container::close(directories)?)
+}
+
+/// Unpacks layers in any order.
+fn unpack_batch(
+    layers: &[LayerDescription],
+    unpack: &(dyn Fn(&LayerDescription) -> Result<Vec<Directory>, PipelineError> + Sync),
+) -> Result<Vec<Directory>, PipelineError> {
     let mut queue: Vec<_> = layers.iter().collect();
     // The largest first, so that none of them is still under way when all others are done.
     queue.sort_by_key(|layer| std::cmp::Reverse(layer.uncompressed_size));
     let queue = Mutex::new(queue.into_iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let unpack_some = || -> Result<(), PipelineError> {
+    let unpack_some = || -> Result<Vec<Directory>, PipelineError> {
+        let mut directories = Vec::new();
         while let Some(layer) = next() {
-            unpack(store, layer, root, owners, cancel)?;
+            directories.extend(unpack(layer)?);
         }
-        Ok(())
+        Ok(directories)
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(unpack_some)).collect();
-        workers.into_iter().try_for_each(joined)
+        let threads = 0..threads.min(layers.len());
+        let workers: Vec<_> = threads.map(|_| scope.spawn(unpack_some)).collect();
+        let mut directories = Vec::new();
+        for worker in workers {
+            directories.extend(joined(worker)?);
+        }
+        Ok(directories)
     })
 }
 
@@ -304,7 +327,7 @@ fn unpack(
     root: &Path,
     owners: bool,
     cancel: &CancellationToken,
-) -> Result<(), PipelineError> {
+) -> Result<Vec<Directory>, PipelineError> {
     let (reader, mut pipe) = std::io::pipe()?;
     let locate = |path: &StorePath| store.real_path(path);
     std::thread::scope(|scope| {
@@ -321,8 +344,8 @@ fn unpack(
         let unpacked = container::unpack_layer(&description.name, reader, root, owners);
         // When unpacking failed, the writer's broken pipe is only a consequence.
         let made = joined(made);
-        unpacked?;
-        made
+        let directories = unpacked?;
+        made.map(|()| directories)
     })
 }
 

@@ -19,6 +19,7 @@
 //! image depends on it only where small wheels share a layer, because there are more wheels than layers.
 
 mod additions;
+mod changes_layer;
 pub mod cog_runtime;
 mod fetch;
 mod image;
@@ -133,7 +134,7 @@ pub struct Instantiated {
 pub struct LayerDerivation {
     /// The layer's name, unique in the image.
     pub name: String,
-    /// What kind of content it holds: `debian`, `system`, `python`, `wheel`, `extra` or `source`.
+    /// What kind of content it holds: `debian`, `system`, `python`, `wheel`, `extra`, `run` or `source`.
     pub group: &'static str,
     /// The derivation.
     pub derivation: StorePath,

@@ -11,6 +11,8 @@
 //! ```
 //!
 //! or `"source":{"kind":"trees","omit":[],"prefix":"src","trees":[{"control":"/nix/store/…","out":"/nix/store/…"}]}`.
+//! Version 2 is the same with changes: `"source":{"changes":"/nix/store/…","kind":"changes"}`, and what is removed among the
+//! entries, as `{"kind":"removed","path":"venv/old"}`. All other layers are written as version 1.
 //! Owners stand only where they are not 0; a prefix, what a tree leaves out (`"omit":["venv/a"]`) and a waiver for a
 //! wheel's RECORD (`"record":"waived"`) stand only where there is one; so does `"time"`, the seconds since 1970, where
 //! somebody asked for another one than 1980-01-01.
@@ -22,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use cognix_derivations::{Sha256, StorePath};
 
 use super::{
-    DiffId, Entry, EntryKind, LayerDescription, LayerDigest, LayerSource, PythonVersion,
-    RecordPolicy, TreeSource, TreesSource, WheelSource, broken_rule,
+    ChangesSource, DiffId, Entry, EntryKind, LayerDescription, LayerDigest, LayerSource,
+    PythonVersion, RecordPolicy, TreeSource, TreesSource, WheelSource, broken_rule,
 };
 use crate::layers::{
     compress::{Recipe, UnknownRecipe},
@@ -32,21 +34,24 @@ use crate::layers::{
     timestamp::Timestamp,
 };
 
-const VERSION: u64 = 1;
+/// What every layer was before there were changes.
+const PLAIN: u64 = 1;
+/// A layer that may change what lies below it. A cognix that would not know what its whiteouts mean reads version 1 only.
+const WITH_CHANGES: u64 = 2;
 
 /// A text is no description of a layer, or not one that this cognix can trust to mean what it says.
 #[derive(Debug, thiserror::Error)]
 pub enum DescriptionError {
     /// Made by a newer cognix.
     #[error(
-        "layer description has version {found}, this cognix reads version {VERSION}; a newer cognix is needed"
+        "layer description has version {found}, this cognix reads versions {PLAIN} and {WITH_CHANGES}; a newer cognix is needed"
     )]
     Version {
         /// The version it says it has.
         found: u64,
     },
     /// Not JSON, or not of the shape of a description.
-    #[error("layer description is not valid JSON of version {VERSION}")]
+    #[error("layer description is not valid JSON of a known version")]
     Json(#[source] serde_json::Error),
     /// The bytes of the layer cannot be made here.
     #[error(transparent)]
@@ -96,7 +101,8 @@ struct EntryFile {
     #[serde(default, skip_serializing_if = "is_zero")]
     gid: u32,
     kind: KindFile,
-    mode: Mode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
     path: ImagePath,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<Sha256>,
@@ -113,12 +119,14 @@ struct EntryFile {
 enum KindFile {
     Directory,
     File,
+    Removed,
     Symlink,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum SourceKind {
+    Changes,
     Trees,
     Wheel,
 }
@@ -127,9 +135,12 @@ enum SourceKind {
 #[serde(deny_unknown_fields)]
 struct SourceFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<StorePath>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     filename: Option<String>,
     kind: SourceKind,
-    omit: BTreeSet<ImagePath>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    omit: Option<BTreeSet<ImagePath>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix: Option<ImagePath>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,7 +170,7 @@ pub(super) fn parse(text: &[u8]) -> Result<LayerDescription, DescriptionError> {
         version: u64,
     }
     let Version { version } = serde_json::from_slice(text).map_err(DescriptionError::Json)?;
-    if version != VERSION {
+    if ![PLAIN, WITH_CHANGES].contains(&version) {
         return Err(DescriptionError::Version { found: version });
     }
     let file: File = serde_json::from_slice(text).map_err(DescriptionError::Json)?;
@@ -185,6 +196,15 @@ pub(super) fn parse(text: &[u8]) -> Result<LayerDescription, DescriptionError> {
             .map(Entry::try_from)
             .collect::<Result<_, _>>()?,
     };
+    let removed = description.entries.iter().find(|entry| entry.is_removed());
+    if let Some(entry) = removed
+        && !description.has_changes()
+    {
+        return Err(DescriptionError::Entry {
+            path: entry.path.clone(),
+            problem: "is removed, which only layers of changes can do",
+        });
+    }
     if let Some((path, problem)) = broken_rule(&description.entries) {
         return Err(DescriptionError::Entry {
             path: path.clone(),
@@ -210,7 +230,10 @@ pub(super) fn write(description: &LayerDescription) -> Vec<u8> {
         source: SourceFile::from(&description.source),
         time: description.time,
         uncompressed_size: description.uncompressed_size,
-        version: VERSION,
+        version: match description.has_changes() {
+            true => WITH_CHANGES,
+            false => PLAIN,
+        },
     };
     let mut text = serde_json::to_vec(&file).expect("texts and numbers always have a JSON form");
     text.push(b'\n');
@@ -220,15 +243,28 @@ pub(super) fn write(description: &LayerDescription) -> Vec<u8> {
 impl From<&Entry> for EntryFile {
     fn from(entry: &Entry) -> Self {
         let Recorded { gid, mode, uid } = entry.recorded;
+        if entry.is_removed() {
+            return Self {
+                gid: 0,
+                kind: KindFile::Removed,
+                mode: None,
+                path: entry.path.clone(),
+                sha256: None,
+                size: None,
+                target: None,
+                uid: 0,
+            };
+        }
         let (kind, sha256, size, target) = match &entry.kind {
             EntryKind::Directory => (KindFile::Directory, None, None, None),
+            EntryKind::Removed => (KindFile::Removed, None, None, None),
             EntryKind::File { size, sha256 } => (KindFile::File, Some(*sha256), Some(*size), None),
             EntryKind::Symlink { target } => (KindFile::Symlink, None, None, Some(target.clone())),
         };
         Self {
             gid,
             kind,
-            mode,
+            mode: Some(mode),
             path: entry.path.clone(),
             sha256,
             size,
@@ -252,10 +288,15 @@ impl TryFrom<EntryFile> for Entry {
             target,
             uid,
         } = file;
-        let kind = match (kind, sha256, size, target) {
-            (KindFile::Directory, None, None, None) => EntryKind::Directory,
-            (KindFile::File, Some(sha256), Some(size), None) => EntryKind::File { size, sha256 },
-            (KindFile::Symlink, None, None, Some(target)) => EntryKind::Symlink { target },
+        let (kind, mode) = match (kind, sha256, size, target, mode) {
+            (KindFile::Directory, None, None, None, Some(mode)) => (EntryKind::Directory, mode),
+            (KindFile::File, Some(sha256), Some(size), None, Some(mode)) => {
+                (EntryKind::File { size, sha256 }, mode)
+            }
+            (KindFile::Symlink, None, None, Some(target), Some(mode)) => {
+                (EntryKind::Symlink { target }, mode)
+            }
+            (KindFile::Removed, None, None, None, None) => (EntryKind::Removed, Mode::PLAIN),
             _ => {
                 return Err(DescriptionError::Entry {
                     path,
@@ -281,9 +322,10 @@ impl From<&LayerSource> for SourceFile {
                 omit,
                 record,
             }) => Self {
+                changes: None,
                 filename: Some(filename),
                 kind: SourceKind::Wheel,
-                omit,
+                omit: Some(omit),
                 prefix: None,
                 python: Some(python),
                 record: (record == RecordPolicy::Waived).then_some(RecordFile::Waived),
@@ -295,13 +337,25 @@ impl From<&LayerSource> for SourceFile {
                 prefix,
                 omit,
             }) => Self {
+                changes: None,
                 filename: None,
                 kind: SourceKind::Trees,
-                omit,
+                omit: Some(omit),
                 prefix,
                 python: None,
                 record: None,
                 trees: Some(trees),
+                wheel: None,
+            },
+            LayerSource::Changes(ChangesSource { changes }) => Self {
+                changes: Some(changes),
+                filename: None,
+                kind: SourceKind::Changes,
+                omit: None,
+                prefix: None,
+                python: None,
+                record: None,
+                trees: None,
                 wheel: None,
             },
         }
@@ -318,8 +372,9 @@ impl TryFrom<SourceFile> for LayerSource {
                 filename: Some(filename),
                 python: Some(python),
                 wheel: Some(wheel),
-                omit,
+                omit: Some(omit),
                 record,
+                changes: None,
                 prefix: None,
                 trees: None,
             } => Ok(Self::Wheel(WheelSource {
@@ -336,7 +391,8 @@ impl TryFrom<SourceFile> for LayerSource {
                 kind: SourceKind::Trees,
                 trees: Some(trees),
                 prefix,
-                omit,
+                omit: Some(omit),
+                changes: None,
                 filename: None,
                 python: None,
                 record: None,
@@ -346,6 +402,17 @@ impl TryFrom<SourceFile> for LayerSource {
                 prefix,
                 omit,
             })),
+            SourceFile {
+                kind: SourceKind::Changes,
+                changes: Some(changes),
+                filename: None,
+                omit: None,
+                prefix: None,
+                python: None,
+                record: None,
+                trees: None,
+                wheel: None,
+            } => Ok(Self::Changes(ChangesSource { changes })),
             _ => Err(DescriptionError::Json(serde::de::Error::custom(
                 "source has other keys than its kind asks for",
             ))),

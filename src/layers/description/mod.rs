@@ -60,6 +60,15 @@ pub enum LayerSource {
     Wheel(WheelSource),
     /// Trees in the store, merged.
     Trees(TreesSource),
+    /// What a program changed of everything that lies below.
+    Changes(ChangesSource),
+}
+
+/// One output that holds changes; see [`super::changes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangesSource {
+    /// The output.
+    pub changes: StorePath,
 }
 
 /// One wheel and how it is installed.
@@ -134,6 +143,8 @@ pub enum EntryKind {
         /// Where it points, as it is written.
         target: String,
     },
+    /// Whatever the layers below have there is gone, with everything below it. Its mode and owner say nothing.
+    Removed,
 }
 
 impl LayerDescription {
@@ -157,11 +168,18 @@ impl LayerDescription {
         self.source.store_paths()
     }
 
+    /// Whether it may change what lies below it.
+    pub fn has_changes(&self) -> bool {
+        matches!(self.source, LayerSource::Changes(_))
+    }
+
     /// The entry at a path.
     pub fn entry(&self, path: &str) -> Option<&Entry> {
         find(&self.entries, path)
     }
 }
+
+static NOTHING: &BTreeSet<ImagePath> = &BTreeSet::new();
 
 impl LayerSource {
     /// Every path that is left out, and of which tree; none for that of the whole layer.
@@ -169,6 +187,7 @@ impl LayerSource {
         let (whole, trees) = match self {
             Self::Wheel(source) => (&source.omit, [].as_slice()),
             Self::Trees(source) => (&source.omit, source.trees.as_slice()),
+            Self::Changes(_) => (NOTHING, [].as_slice()),
         };
         let of_trees = trees.iter().flat_map(|tree| {
             let owner = Some(tree.out.name());
@@ -185,6 +204,7 @@ impl LayerSource {
                 .iter()
                 .flat_map(|tree| tree.control.iter().chain([&tree.out]))
                 .collect(),
+            Self::Changes(source) => vec![&source.changes],
         }
     }
 }
@@ -197,6 +217,11 @@ impl Entry {
             kind: EntryKind::Directory,
             recorded: Recorded::root(Mode::EXECUTABLE),
         }
+    }
+
+    /// What engines take for removed, and not for something that the layer brings.
+    pub fn is_removed(&self) -> bool {
+        self.kind == EntryKind::Removed
     }
 
     /// Whether it is a directory; directories are the only paths that several layers may have.

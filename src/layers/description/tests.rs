@@ -41,7 +41,7 @@ fn a_wheel_layer_is_read_and_written() {
 #[test]
 fn refuses_what_it_would_not_write() {
     for (from, to, message) in [
-        ("\"version\":1", "\"version\":2,\"more\":0", "version 2"),
+        ("\"version\":1", "\"version\":3,\"more\":0", "version 3"),
         ("\"version\":1", "\"version\":1,\"more\":0", "not valid"),
         ("}\n", "}", "canonical"),
         (":1536", ": 1536", "canonical"),

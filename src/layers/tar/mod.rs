@@ -12,7 +12,11 @@
 //! by a crate, because where a long path is split, or which extension holds it, is part of every layer's digest and must
 //! not change with an update; GNU tar makes the golden bytes of the tests.
 
-use super::{modes::Recorded, path::ImagePath, timestamp::Timestamp};
+use super::{
+    modes::Recorded,
+    path::{ImagePath, InvalidImagePath},
+    timestamp::Timestamp,
+};
 
 /// Everything in a tar stream is padded to multiples of this.
 const BLOCK: usize = 512;
@@ -90,6 +94,18 @@ pub fn write_header(
         time,
     };
     bytes.extend(header.encode(recorded.mode.bits(), recorded.uid, recorded.gid));
+}
+
+/// What the name of an empty file begins with that says: what lies below this layer under the rest of the name is removed.
+pub const WHITEOUT: &str = ".wh.";
+
+/// Where the mark lies that removes a path. Names longer than 251 bytes leave no room for it.
+pub fn whiteout(path: &ImagePath) -> Result<ImagePath, InvalidImagePath> {
+    let name = format!("{WHITEOUT}{}", path.name());
+    match path.parent() {
+        None => ImagePath::parse(name),
+        Some(parent) => parent.join(&name),
+    }
 }
 
 /// The zeroes after a content of this length.

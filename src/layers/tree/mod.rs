@@ -1,11 +1,11 @@
 //! Trees of the store as one layer.
 //!
-//! The trees are read without their contents first and merged as data ([`merge`]); then the tar stream is written once,
-//! through the digests and the compressor, reading each file when its turn comes. Making the bytes of a described layer
-//! again goes the same way. Modes and owners come from the records beside the trees; see [`super::modes`].
+//! The trees are read without their contents first and merged as data ([`merge`]); then the tar stream is written once
+//! ([`super::stream`]). Making the bytes of a described layer again goes the same way. Modes and owners come from the
+//! records beside the trees; see [`super::modes`].
 
 mod merge;
-mod scan;
+pub(super) mod scan;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cognix_derivations::{HashingWriter, Sha256, Sha256Hasher, StorePath};
+use cognix_derivations::{HashingWriter, StorePath};
 
 use self::{
     merge::{Merged, Omitted, Owned, Tree},
@@ -22,18 +22,13 @@ use self::{
 };
 use super::{
     LayerError, LayerRequest,
-    compress::{BlockCompressor, Recipe},
     description::{
-        DiffId, Entry, EntryKind, LayerDescription, LayerDigest, LayerSource, TreeSource,
-        TreesSource,
+        DiffId, Entry, LayerDescription, LayerDigest, LayerSource, TreeSource, TreesSource,
     },
     modes::ModesRecord,
     path::ImagePath,
-    tar::{self, TarKind},
+    stream::{self, Content, Item, PIECE, Streamed, not_read, read_some},
 };
-
-/// How much of a file is in memory at once.
-const PIECE: usize = 256 << 10;
 
 /// One tree that goes into a layer.
 #[derive(Clone, Debug)]
@@ -103,21 +98,11 @@ pub fn describe_trees(
         source: &source,
         rules: &options.rules,
     };
-    let (streamed, _) = layer.stream(io::sink())?;
-    for (tree, omitted) in source.trees.iter_mut().zip(&streamed.omitted) {
+    let (streamed, (entries, omitted)) = layer.stream(io::sink())?;
+    for (tree, omitted) in source.trees.iter_mut().zip(&omitted) {
         tree.omit.clone_from(omitted);
     }
-    Ok(LayerDescription {
-        name: request.name.to_owned(),
-        recipe: request.recipe,
-        time: request.time,
-        digest: streamed.digest,
-        diff_id: streamed.diff_id,
-        size: streamed.size,
-        uncompressed_size: streamed.uncompressed_size,
-        source: LayerSource::Trees(source),
-        entries: streamed.entries,
-    })
+    Ok(streamed.description(request, LayerSource::Trees(source), entries))
 }
 
 /// Makes the bytes again; the caller compares the digest and the size that come back.
@@ -161,15 +146,8 @@ fn layer_of<'a>(
     source: &'a TreesSource,
     trees: &'a [TreeInput],
 ) -> TreeLayer<'a> {
-    // Whoever wants to stop lets the writer fail.
-    let request = LayerRequest {
-        name: &description.name,
-        recipe: description.recipe,
-        time: description.time,
-        cancelled: &|| false,
-    };
     TreeLayer {
-        request,
+        request: LayerRequest::of(description),
         trees,
         source,
         rules: &NO_RULES,
@@ -177,16 +155,6 @@ fn layer_of<'a>(
 }
 
 static NO_RULES: BTreeMap<ImagePath, String> = BTreeMap::new();
-
-/// What became of a layer.
-struct Streamed {
-    digest: LayerDigest,
-    diff_id: DiffId,
-    size: u64,
-    uncompressed_size: u64,
-    entries: Vec<Entry>,
-    omitted: Omitted,
-}
 
 struct TreeLayer<'a> {
     request: LayerRequest<'a>,
@@ -196,36 +164,9 @@ struct TreeLayer<'a> {
 }
 
 impl TreeLayer<'_> {
-    fn stream<W: Write>(&self, out: W) -> Result<(Streamed, W), LayerError> {
-        if self.request.recipe != Recipe::GzipLibdeflate126Level6 {
-            let (recipe, expected) = (self.request.recipe, Recipe::FOR_TREES);
-            return Err(LayerError::Recipe {
-                recipe,
-                from: "trees",
-                expected,
-            });
-        }
-        let compressor = BlockCompressor::new(HashingWriter::new(out))
-            .map_err(|error| self.not_written(error))?;
-        let mut layer = HashingWriter::new(compressor);
-        let (entries, omitted) = self.stream_tar(&mut layer)?;
-        let (compressor, diff_id, uncompressed_size) = layer.finish();
-        let out = compressor
-            .finish()
-            .map_err(|error| self.not_written(error))?;
-        let (out, digest, size) = out.finish();
-        let (digest, diff_id) = (LayerDigest(digest), DiffId(diff_id));
-        Ok((
-            Streamed {
-                digest,
-                diff_id,
-                size,
-                uncompressed_size,
-                entries,
-                omitted,
-            },
-            out,
-        ))
+    /// The entries, and what each tree has left out.
+    fn stream(&self, out: impl Write) -> Result<(Streamed, (Vec<Entry>, Omitted)), LayerError> {
+        stream::compress(&self.request, "trees", out, |tar| self.stream_tar(tar))
     }
 
     /// Merges the trees and writes the tar stream.
@@ -248,7 +189,13 @@ impl TreeLayer<'_> {
             merge::add_prefix(&mut merged, prefix)?;
         }
         self.leave_out(&mut merged)?;
-        Ok((self.write_entries(&merged, out)?, omitted))
+        let items = merged.iter().map(|(path, entry)| Item {
+            path,
+            recorded: entry.recorded(),
+            content: content(entry),
+        });
+        let entries = stream::write_entries(&self.request, items, out)?;
+        Ok((entries, omitted))
     }
 
     fn leave_out(&self, merged: &mut Tree<'_>) -> Result<(), LayerError> {
@@ -263,106 +210,16 @@ impl TreeLayer<'_> {
         }
         Ok(())
     }
+}
 
-    fn write_entries(
-        &self,
-        merged: &Tree<'_>,
-        out: &mut impl Write,
-    ) -> Result<Vec<Entry>, LayerError> {
-        let mut entries = Vec::with_capacity(merged.len());
-        let mut buffer = vec![0; PIECE];
-        for (path, entry) in merged {
-            if (self.request.cancelled)() {
-                return Err(LayerError::Cancelled);
-            }
-            entries.push(self.write_entry(path, entry, out, &mut buffer)?);
-        }
-        out.write_all(&tar::END)
-            .map_err(|error| self.not_written(error))?;
-        Ok(entries)
-    }
-
-    fn write_entry(
-        &self,
-        path: &ImagePath,
-        entry: &Merged<'_>,
-        out: &mut impl Write,
-        buffer: &mut [u8],
-    ) -> Result<Entry, LayerError> {
-        let recorded = entry.recorded();
-        let write_header = |kind: TarKind<'_>, out: &mut dyn Write| {
-            let mut header = Vec::new();
-            tar::write_header(&mut header, path, recorded, kind, self.request.time);
-            out.write_all(&header)
-                .map_err(|error| self.not_written(error))
-        };
-        let kind = match entry.leaf().map(|found| (found, &found.kind)) {
-            None | Some((_, FoundKind::Directory)) => {
-                write_header(TarKind::Directory, out)?;
-                EntryKind::Directory
-            }
-            Some((_, FoundKind::Symlink { target })) => {
-                write_header(TarKind::Symlink(target), out)?;
-                EntryKind::Symlink {
-                    target: target.clone(),
-                }
-            }
-            Some((found, FoundKind::File { size })) => {
-                write_header(TarKind::File(*size), out)?;
-                let sha256 = self.write_content(&found.real, *size, out, buffer)?;
-                out.write_all(tar::padding(*size))
-                    .map_err(|error| self.not_written(error))?;
-                EntryKind::File {
-                    size: *size,
-                    sha256,
-                }
-            }
-        };
-        Ok(Entry {
-            path: path.clone(),
-            kind,
-            recorded,
-        })
-    }
-
-    /// Copies exactly as many bytes as the header has promised.
-    fn write_content(
-        &self,
-        path: &Path,
-        size: u64,
-        out: &mut impl Write,
-        buffer: &mut [u8],
-    ) -> Result<Sha256, LayerError> {
-        let mut file = File::open(path).map_err(|source| not_read(path, source))?;
-        let mut hasher = Sha256Hasher::new();
-        let mut copied = 0;
-        loop {
-            let read = read_some(&mut file, buffer).map_err(|source| not_read(path, source))?;
-            copied += read as u64;
-            if copied > size || (read == 0 && copied < size) {
-                return Err(LayerError::Changed {
-                    path: path.to_owned(),
-                    expected: size,
-                    found: copied,
-                });
-            }
-            if read == 0 {
-                return Ok(hasher.finish());
-            }
-            if (self.request.cancelled)() {
-                return Err(LayerError::Cancelled);
-            }
-            hasher.update(&buffer[..read]);
-            out.write_all(&buffer[..read])
-                .map_err(|error| self.not_written(error))?;
-        }
-    }
-
-    fn not_written(&self, source: io::Error) -> LayerError {
-        LayerError::Write {
-            name: self.request.name.to_owned(),
-            source,
-        }
+fn content<'a>(entry: &Merged<'a>) -> Content<'a> {
+    match entry.leaf().map(|found| (found, &found.kind)) {
+        None | Some((_, FoundKind::Directory)) => Content::Directory,
+        Some((_, FoundKind::Symlink { target })) => Content::Symlink { target },
+        Some((found, FoundKind::File { size })) => Content::File {
+            size: *size,
+            real: &found.real,
+        },
     }
 }
 
@@ -382,22 +239,6 @@ fn same_content(one: &Found, other: &Found) -> Result<bool, LayerError> {
         if left[..read] != right[..read] {
             return Ok(false);
         }
-    }
-}
-
-fn read_some(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match from.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
-
-fn not_read(path: &Path, source: io::Error) -> LayerError {
-    LayerError::Read {
-        path: path.to_owned(),
-        source,
     }
 }
 

@@ -17,19 +17,19 @@ use super::{
 
 /// One path of one tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(in crate::layers) struct Found {
     /// Where the tree has it in the image, before links of other trees are followed.
-    pub(super) path: ImagePath,
-    pub(super) kind: FoundKind,
+    pub(in crate::layers) path: ImagePath,
+    pub(in crate::layers) kind: FoundKind,
     /// None for a directory about which its tree records nothing: another tree may know better.
-    pub(super) recorded: Option<Recorded>,
+    pub(in crate::layers) recorded: Option<Recorded>,
     /// Where the content is.
-    pub(super) real: PathBuf,
+    pub(in crate::layers) real: PathBuf,
 }
 
 /// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum FoundKind {
+pub(in crate::layers) enum FoundKind {
     Directory,
     File { size: u64 },
     Symlink { target: String },
@@ -39,7 +39,7 @@ pub(super) enum FoundKind {
 ///
 /// A tree may be a single file or link: it then lies in the directory of the prefix under the name that it has in the
 /// store, or exactly at the prefix where that ends in this name.
-pub(super) fn scan(
+pub(in crate::layers) fn scan(
     tree: &TreeInput,
     prefix: Option<&ImagePath>,
     cancelled: &dyn Fn() -> bool,
