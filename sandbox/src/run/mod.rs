@@ -1,11 +1,18 @@
 //! The caller's side: starts a sandbox, reads its log, ends it.
 
-use std::io;
+mod clean;
+mod control_group;
+mod log;
+mod process;
+mod workspace;
+
 use std::path::{Path, PathBuf};
 
 use crate::changes::Changes;
 use crate::error::SandboxError;
-use crate::request::Request;
+use crate::request::{Access, Request};
+use control_group::ControlGroup;
+use workspace::Workspace;
 
 /// What starts sandboxes: a program whose `main` begins with [`run_if_asked`](crate::run_if_asked).
 #[derive(Debug, Clone)]
@@ -42,11 +49,23 @@ impl Sandbox {
         cancelled: &dyn Fn() -> bool,
         log: &mut dyn FnMut(&[u8]),
     ) -> Result<Finished, SandboxError> {
-        let _ = (request, cancelled, log);
-        Err(SandboxError::Unavailable {
-            missing: format!("starting {}", self.program.display()),
-            remedy: "this build of the program has no sandbox yet".to_owned(),
-            source: io::ErrorKind::Unsupported.into(),
+        let group = ControlGroup::for_limits(&request.limits);
+        let (workspace, order) = Workspace::prepare(
+            request,
+            group.as_ref().is_some_and(ControlGroup::counts_processes),
+        )?;
+        let ended = process::run(&self.program, &order, request, group, cancelled, log)?;
+        let mut changes = None;
+        if request.access == Access::Changes {
+            changes = Some(Changes::read(&workspace.upper(), request)?);
+            workspace.keep()?;
+        } else {
+            workspace.empty()?;
+        }
+        Ok(Finished {
+            outcome: ended.outcome,
+            changes,
+            log_truncated: ended.log_truncated,
         })
     }
 
@@ -55,11 +74,9 @@ impl Sandbox {
     /// # Errors
     /// Something in it belongs to somebody else.
     pub fn clean(workspace: &Path) -> Result<(), SandboxError> {
-        std::fs::remove_dir_all(workspace).map_err(|source| SandboxError::Io {
-            action: "remove",
-            path: workspace.to_owned(),
-            source,
-        })
+        clean::remove(
+            &std::path::absolute(workspace).map_err(workspace::io_error("find", workspace))?,
+        )
     }
 }
 
@@ -88,5 +105,14 @@ impl Outcome {
     #[must_use]
     pub fn success(self) -> bool {
         self == Self::Exited(0)
+    }
+
+    fn from_wait_status(status: i32) -> Self {
+        let status = std::os::unix::process::ExitStatusExt::from_raw(status);
+        let status: std::process::ExitStatus = status;
+        match std::os::unix::process::ExitStatusExt::signal(&status) {
+            Some(signal) => Self::Signalled(signal),
+            None => Self::Exited(status.code().unwrap_or(-1)),
+        }
     }
 }

@@ -1,0 +1,153 @@
+//! The system calls that rustix does not have, or not as safe functions.
+//!
+//! This is where this package needs `unsafe`; nothing here decides anything.
+#![expect(
+    unsafe_code,
+    reason = "namespaces, forks and system call filters have no safe interface; each block says why it holds"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::thread::UnshareFlags;
+
+fn checked(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+/// Splits the process. `None` in the child.
+///
+/// Only for processes with one thread: the child of several could wait for a lock whose holder was not copied.
+pub(crate) fn fork() -> io::Result<Option<i32>> {
+    // SAFETY: the sandbox's own processes never start a thread, so the child is a whole process.
+    let pid = unsafe { libc::fork() };
+    checked(libc::c_long::from(pid))?;
+    Ok((pid != 0).then_some(pid))
+}
+
+/// Ends the process at once, without destructors.
+pub(crate) fn exit(status: i32) -> ! {
+    // SAFETY: no memory is touched.
+    unsafe { libc::_exit(status) }
+}
+
+/// Moves the process into new namespaces.
+pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: descriptors stay shared; the flag for them is never given.
+    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
+}
+
+/// Closes every descriptor from `first` on.
+pub(crate) fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: called before anything that owns a descriptor from `first` on exists.
+    checked(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) })?;
+    Ok(())
+}
+
+/// Adds attributes to a mount, and to those below it if `recursive`.
+pub(crate) fn restrict_mount(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    attributes: u64,
+) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let mut flags = libc::AT_EMPTY_PATH;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    // SAFETY: the path is an empty C string, the structure is valid and its size is given.
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Switches the loopback interface of this network namespace on.
+pub(crate) fn raise_loopback() -> io::Result<()> {
+    // SAFETY: a new descriptor, owned by nobody else.
+    let socket = unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        checked(libc::c_long::from(socket))?;
+        OwnedFd::from_raw_fd(socket)
+    };
+    // SAFETY: an all-zero request is a valid value of this plain structure.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *place = libc::c_char::try_from(*byte).unwrap_or_default();
+    }
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
+    // SAFETY: the request is valid for the whole call, which reads it.
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS as _,
+            &raw const request,
+        )
+    }))?;
+    Ok(())
+}
+
+/// A descriptor that is readable when a child has ended; the signal itself is blocked from now on.
+pub(crate) fn child_signals() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised before use; the descriptor is new.
+    unsafe {
+        let mut signals: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut signals);
+        libc::sigaddset(&raw mut signals, libc::SIGCHLD);
+        checked(libc::c_long::from(libc::sigprocmask(
+            libc::SIG_BLOCK,
+            &raw const signals,
+            std::ptr::null_mut(),
+        )))?;
+        let descriptor = libc::signalfd(
+            -1,
+            &raw const signals,
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        );
+        checked(libc::c_long::from(descriptor))?;
+        Ok(OwnedFd::from_raw_fd(descriptor))
+    }
+}
+
+/// Gives every signal its ordinary effect: what the caller ignores would otherwise be ignored by every program inside.
+pub(crate) fn default_signals() {
+    for signal in 1..=64 {
+        // SAFETY: no handler is installed. Signals that cannot be changed refuse it.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// Whether programs are loaded at random addresses from the next exec on.
+pub(crate) fn randomise_addresses(random: bool) -> io::Result<()> {
+    let persona = if random { 0 } else { libc::ADDR_NO_RANDOMIZE };
+    // SAFETY: no memory is touched.
+    checked(libc::c_long::from(unsafe {
+        libc::personality(libc::c_ulong::try_from(persona).unwrap_or_default())
+    }))?;
+    Ok(())
+}
+
+/// The standard descriptors of the sandbox's own processes.
+pub(crate) fn standard(number: i32) -> BorrowedFd<'static> {
+    debug_assert!((0..=2).contains(&number), "only the standard descriptors");
+    // SAFETY: the sandbox's own processes are started with all three and never close them.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
