@@ -25,6 +25,7 @@ mod error;
 mod inside;
 mod kernel;
 mod order;
+mod record;
 mod request;
 mod run;
 

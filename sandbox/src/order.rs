@@ -80,6 +80,11 @@ pub(crate) enum Report {
     First(i32),
     /// These mount points were made in a composed folder.
     Made(Vec<OsString>),
+    /// A symlink was given to somebody: its inode and time of birth on the disk, user and group.
+    Symlink {
+        identity: (u64, i64, u32),
+        owner: (u32, u32),
+    },
     /// Nothing was run, or the program could not be started.
     Failed(Failure),
     /// The program ended, with this wait status.

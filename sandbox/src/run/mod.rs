@@ -57,7 +57,7 @@ impl Sandbox {
         let ended = process::run(&self.program, &order, request, group, cancelled, log)?;
         let mut changes = None;
         if request.access == Access::Changes {
-            changes = Some(Changes::read(&workspace.upper(), request)?);
+            changes = Some(workspace.changes(request, &ended.symlinks)?);
             workspace.keep()?;
         } else {
             workspace.empty()?;

@@ -1,5 +1,6 @@
 //! One sandbox while it runs: its pipes, its clocks, its end.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -27,6 +28,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
     pub(super) log_truncated: bool,
+    /// Owners of symlinks, by inode and time of birth.
+    pub(super) symlinks: BTreeMap<(u64, i64, u32), (u32, u32)>,
 }
 
 struct Running {
@@ -40,6 +43,7 @@ struct Running {
     reports: Vec<u8>,
     failure: Option<Failure>,
     ended: Option<i32>,
+    symlinks: BTreeMap<(u64, i64, u32), (u32, u32)>,
 }
 
 /// Runs an order to its end.
@@ -105,6 +109,7 @@ pub(super) fn run(
     Ok(Ended {
         outcome: Outcome::from_wait_status(status),
         log_truncated: log.truncated,
+        symlinks: std::mem::take(&mut running.symlinks),
     })
 }
 
@@ -141,6 +146,7 @@ impl Running {
             reports: Vec::new(),
             failure: None,
             ended: None,
+            symlinks: BTreeMap::new(),
         };
         if let Some(group) = group {
             group.admit(running.child.id())?;
@@ -225,6 +231,9 @@ impl Running {
                     self.failure.get_or_insert(failure);
                 }
                 Ok(Report::Ended(status)) => self.ended = Some(status),
+                Ok(Report::Symlink { identity, owner }) => {
+                    self.symlinks.insert(identity, owner);
+                }
                 Ok(Report::Made(_)) | Err(_) => {}
             }
         }

@@ -14,12 +14,14 @@
 //! └── tmp/ build/     writable folders of a read-only root
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use crate::changes::{self, Changes, Written};
 use crate::error::SandboxError;
 use crate::order::{Binding, Composition, Order, SecretFile};
 use crate::request::{Access, Identity, Mount, Network, Request, SecretPlace};
@@ -93,8 +95,20 @@ impl Workspace {
         clean::empty(&self.folder)
     }
 
-    pub(super) fn upper(&self) -> PathBuf {
-        self.folder.join("upper")
+    /// What the program changed on a writable root.
+    pub(super) fn changes(
+        &self,
+        request: &Request,
+        symlinks: &BTreeMap<(u64, i64, u32), (u32, u32)>,
+    ) -> Result<Changes, SandboxError> {
+        changes::read(&Written {
+            folder: &self.folder.join("upper"),
+            whole: false,
+            known: &BTreeMap::new(),
+            lowers: &request.root,
+            hidden: &[&self.folder.join("g/0"), &self.folder.join("points")],
+            symlinks,
+        })
     }
 
     fn remove_points(&mut self) {

@@ -1,7 +1,12 @@
 //! What a program changed on its root.
 
+mod lookup;
+mod read;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub(crate) use read::{Written, read};
 
 /// The difference between the root before and after.
 ///
@@ -58,13 +63,4 @@ pub enum Kind {
         /// Its text.
         target: PathBuf,
     },
-}
-
-impl Changes {
-    pub(crate) fn read(
-        _upper: &std::path::Path,
-        _request: &crate::Request,
-    ) -> Result<Self, crate::SandboxError> {
-        Ok(Self::default())
-    }
 }
