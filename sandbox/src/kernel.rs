@@ -151,3 +151,116 @@ pub(crate) fn standard(number: i32) -> BorrowedFd<'static> {
     // SAFETY: the sandbox's own processes are started with all three and never close them.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
+
+/// A system call that waits for an answer.
+pub(crate) struct Question {
+    pub(crate) id: u64,
+    pub(crate) thread: u32,
+    pub(crate) call: i32,
+    pub(crate) arguments: [u64; 6],
+}
+
+/// What a waiting system call gets.
+pub(crate) enum Answer {
+    /// It is done.
+    Success,
+    /// The kernel does it itself.
+    Proceed,
+    /// It failed.
+    Error(i32),
+}
+
+/// Filters this thread's system calls for good; with `supervised`, gives the descriptor on which questions come.
+pub(crate) fn filter(
+    program: &[libc::sock_filter],
+    supervised: bool,
+) -> io::Result<Option<OwnedFd>> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(io::Error::other)?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    let install = |flags: libc::c_ulong| {
+        // SAFETY: the program is valid for the whole call, which copies it.
+        checked(unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                flags,
+                &raw const program,
+            )
+        })
+    };
+    if !supervised {
+        install(0)?;
+        return Ok(None);
+    }
+    let listener = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // Signals that do not kill would break off and repeat a call that is being answered; old kernels cannot prevent it.
+    let descriptor =
+        install(listener | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV).or_else(|error| {
+            match error.raw_os_error() {
+                Some(libc::EINVAL) => install(listener),
+                _ => Err(error),
+            }
+        })?;
+    let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
+    // SAFETY: a new descriptor, owned by nobody else.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// Takes the next question.
+pub(crate) fn next_question(listener: &OwnedFd) -> io::Result<Question> {
+    // SAFETY: the kernel wants it all zero, and fills it with plain numbers.
+    let question = unsafe {
+        let mut question: libc::seccomp_notif = std::mem::zeroed();
+        checked(libc::c_long::from(libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_RECV as _,
+            &raw mut question,
+        )))?;
+        question
+    };
+    Ok(Question {
+        id: question.id,
+        thread: question.pid,
+        call: question.data.nr,
+        arguments: question.data.args,
+    })
+}
+
+/// Whether the thread that asked still waits.
+pub(crate) fn is_waiting(listener: &OwnedFd, id: u64) -> bool {
+    // SAFETY: the number is valid for the whole call, which reads it.
+    let result = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _,
+            &raw const id,
+        )
+    };
+    result == 0
+}
+
+/// Answers a question.
+pub(crate) fn answer(listener: &OwnedFd, id: u64, answer: Answer) -> io::Result<()> {
+    let (error, flags) = match answer {
+        Answer::Success => (0, 0),
+        Answer::Proceed => (0, 1),
+        Answer::Error(error) => (-error, 0),
+    };
+    let mut response = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error,
+        flags,
+    };
+    // SAFETY: the response is valid for the whole call.
+    checked(libc::c_long::from(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND as _,
+            &raw mut response,
+        )
+    }))?;
+    Ok(())
+}

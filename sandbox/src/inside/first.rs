@@ -7,6 +7,7 @@
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, set_dumpable_behavior, setsid, wait};
 
+use super::emulation::Emulation;
 use super::{program, report, root};
 use crate::kernel;
 use crate::order::{Attempt, Cause, Order, Report, Step};
@@ -27,7 +28,7 @@ fn supervise(order: &Order) -> Step<()> {
     let _ = rustix::thread::set_name(c"init");
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .or_fail(Cause::Setup, || "closing the first process".to_owned())?;
-    root::enter(order)?;
+    let upper = root::enter(order)?;
     rustix::system::sethostname(b"localhost")
         .or_fail(Cause::Namespace, || "setting the host name".to_owned())?;
     rustix::system::setdomainname(b"(none)")
@@ -39,26 +40,39 @@ fn supervise(order: &Order) -> Step<()> {
     }
     let signals =
         kernel::child_signals().or_fail(Cause::Setup, || "watching processes".to_owned())?;
-    let child = program::start(order)?;
+    let (child, listener) = program::start(order)?;
+    let mut emulation = listener.map(|listener| Emulation::new(listener, upper));
     loop {
         let stdin = kernel::standard(0);
-        let mut events = [
+        let mut events = vec![
             PollFd::new(&stdin, PollFlags::IN),
             PollFd::new(&signals, PollFlags::IN),
         ];
+        if let Some(emulation) = &emulation {
+            events.push(PollFd::new(emulation.listener(), PollFlags::IN));
+        }
         if poll(&mut events, None).is_err() {
             continue;
         }
-        if !events[0].revents().is_empty() {
+        let ready: Vec<PollFlags> = events.iter().map(PollFd::revents).collect();
+        if !ready[0].is_empty() {
             return Ok(());
         }
-        if !events[1].revents().is_empty() {
+        if !ready[1].is_empty() {
             let mut information = [0; 128];
             let _ = rustix::io::read(&signals, &mut information);
             if let Some(status) = reap(child) {
                 report(&Report::Ended(status));
                 return Ok(());
             }
+        }
+        let more = match (&emulation, ready.get(2)) {
+            (Some(emulation), Some(ready)) if ready.contains(PollFlags::IN) => emulation.answer(),
+            (_, Some(ready)) => ready.is_empty(),
+            _ => true,
+        };
+        if !more {
+            emulation = None;
         }
     }
 }

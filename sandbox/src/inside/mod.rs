@@ -5,6 +5,8 @@
 //! when the caller's pipe closes. Nothing here prints: what goes wrong is reported on the pipe that stage 1 got as its
 //! standard output.
 
+mod emulation;
+mod filter;
 mod first;
 mod namespaces;
 mod program;

@@ -1,11 +1,16 @@
 //! The last steps before the program: limits, rights, descriptors, and then its own start (BOX-3, BOX-4, LIM-3).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use rustix::fs::Mode;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit, setsid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, CpuSet, clear_ambient_capability_set,
@@ -13,7 +18,7 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
-use super::report;
+use super::{filter, report};
 use crate::kernel;
 use crate::order::{Attempt, Cause, Order, Report, Step};
 
@@ -24,23 +29,34 @@ const ROOT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::NET_BIND_SERVICE)
     .union(CapabilitySet::SYS_CHROOT);
 
 /// Starts the program as a child of this process.
-pub(super) fn start(order: &Order) -> Step<Pid> {
+pub(super) fn start(order: &Order) -> Step<(Pid, Option<OwnedFd>)> {
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .or_fail(Cause::Setup, || "connecting the program".to_owned())?;
     let child = kernel::fork().or_fail(Cause::Setup, || "starting a process".to_owned())?;
     if let Some(child) = child.and_then(Pid::from_raw) {
-        return Ok(child);
+        drop(theirs);
+        let listener = if order.emulate { receive(&ours) } else { None };
+        return Ok((child, listener));
     }
-    if let Err(failure) = become_program(order) {
+    drop(ours);
+    if let Err(failure) = become_program(order, &theirs) {
         report(&Report::Failed(failure));
     }
     kernel::exit(127)
 }
 
-fn become_program(order: &Order) -> Step<()> {
+fn become_program(order: &Order, first: &OwnedFd) -> Step<()> {
     let _ = setsid();
     kernel::default_signals();
     bound(order)?;
@@ -63,6 +79,13 @@ fn become_program(order: &Order) -> Step<()> {
         .or_fail(Cause::Setup, || "connecting reports".to_owned())?;
     command.stdout(log);
     drop_rights(order)?;
+    let failed = || "filtering system calls".to_owned();
+    let program = filter::program(order.emulate);
+    if let Some(listener) =
+        kernel::filter(&program, order.emulate).or_fail(Cause::Filter, failed)?
+    {
+        send(first, &listener).or_fail(Cause::Filter, failed)?;
+    }
     let error = command.exec();
     // The command may have replaced descriptor 1 already.
     let failure =
@@ -71,6 +94,36 @@ fn become_program(order: &Order) -> Step<()> {
         let _ = rustix::io::write(&status, &Report::Failed(failure).line());
     }
     kernel::exit(127)
+}
+
+/// Passes a descriptor to the first process.
+fn send(socket: &OwnedFd, descriptor: &OwnedFd) -> rustix::io::Result<()> {
+    let descriptors = [descriptor.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    message.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(
+        socket,
+        &[io::IoSlice::new(b"l")],
+        &mut message,
+        SendFlags::empty(),
+    )
+    .map(drop)
+}
+
+/// Takes the descriptor, unless the program's process ended before it could send one.
+fn receive(socket: &OwnedFd) -> Option<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let mut pieces = [io::IoSliceMut::new(&mut byte)];
+    while let Err(rustix::io::Errno::INTR) =
+        recvmsg(socket, &mut pieces, &mut message, RecvFlags::CMSG_CLOEXEC)
+    {}
+    message.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    })
 }
 
 /// Limits of this process, which its children inherit.

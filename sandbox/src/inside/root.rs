@@ -24,8 +24,8 @@ use super::skeleton;
 use crate::kernel;
 use crate::order::{Attempt, Binding, Cause, Composition, Order, Report, Step};
 
-/// Composes the root and moves into it. The old root is gone afterwards.
-pub(super) fn enter(order: &Order) -> Step<()> {
+/// Composes the root and moves into it. The old root is gone afterwards, but for the folder that changes go to.
+pub(super) fn enter(order: &Order) -> Step<Option<OwnedFd>> {
     mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -56,6 +56,11 @@ pub(super) fn enter(order: &Order) -> Step<()> {
             attach(&folder, &place).or_fail(Cause::Mount, || "binding the root".to_owned())?;
         }
     }
+    let upper = match &order.root {
+        _ if !order.writable => None,
+        Composition::Overlay { .. } => Some(open_folder("upper")?),
+        Composition::Folder => Some(open_folder("merged")?),
+    };
     let root = open_root()?;
     let mut made = bind_all(&root, &bindings)?;
     made.extend(skeleton::mount(&root, order)?);
@@ -72,16 +77,17 @@ pub(super) fn enter(order: &Order) -> Step<()> {
     pivot_root(".", ".").or_fail(Cause::Mount, || "changing the root".to_owned())?;
     unmount(".", UnmountFlags::DETACH)
         .or_fail(Cause::Mount, || "leaving the old root".to_owned())?;
-    chdir("/").or_fail(Cause::Mount, || "entering the root".to_owned())
+    chdir("/").or_fail(Cause::Mount, || "entering the root".to_owned())?;
+    Ok(upper)
 }
 
 fn open_root() -> Step<OwnedFd> {
-    rustix::fs::open(
-        "root",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .or_fail(Cause::Setup, || "opening the root".to_owned())
+    open_folder("root")
+}
+
+fn open_folder(name: &str) -> Step<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(name, flags, Mode::empty()).or_fail(Cause::Setup, || format!("opening {name}"))
 }
 
 /// Mounts an overlay of the staging folder's `layers`, bottom first. Their names are short and relative, because the

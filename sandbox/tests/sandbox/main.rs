@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "this is a test runner")]
 
 mod changes;
+mod root;
 mod setting;
 mod visible;
 
@@ -22,7 +23,7 @@ pub(crate) type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     cognix_sandbox::run_if_asked();
-    let tests: Vec<Test> = [visible::TESTS, changes::TESTS].concat();
+    let tests: Vec<Test> = [visible::TESTS, changes::TESTS, root::TESTS].concat();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in &tests {
