@@ -10,6 +10,7 @@ use super::{
     error::{DebError, Quoted},
     limits::Budget,
     place::{Alias, entry_path, follow_aliases, link_target},
+    status::listed,
     tar::{Entry, Kind, TarReader},
     tree::{NodeKind, TreeError, TreeWriter},
 };
@@ -41,6 +42,8 @@ pub(in crate::builtins) struct Contents<'a, 'b> {
     pub(super) budget: &'a mut Budget<'b>,
     pub(super) cancelled: &'a dyn Fn() -> bool,
     pub(in crate::builtins) modes: ModesRecord,
+    /// The names of all entries, one a line, as dpkg lists a package's files.
+    pub(super) list: Vec<u8>,
     seen: BTreeMap<ImagePath, Seen>,
 }
 
@@ -80,6 +83,7 @@ impl<'a, 'b> Contents<'a, 'b> {
             budget,
             cancelled,
             modes: ModesRecord::new(),
+            list: Vec::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -97,6 +101,7 @@ impl<'a, 'b> Contents<'a, 'b> {
         while let Some(entry) = tar.next()? {
             self.check_cancelled()?;
             self.budget.count_entry()?;
+            self.list.extend(listed(&entry.name));
             let Some(path) = self.image_path(&entry.name)? else {
                 if entry.kind == Kind::Directory {
                     continue;

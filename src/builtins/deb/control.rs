@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, io::Read};
 
 use super::{
-    Expected,
+    Expected, STATUS_FILE,
     error::{DebError, Quoted},
     limits::Budget,
     place::entry_path,
@@ -15,11 +15,17 @@ use super::{
 use crate::layers::modes::MODES_FILE;
 
 const MEMBER: &str = "control archive";
-const INSTALLED: &[u8] = b"Status: install ok installed\n";
 
 /// The files of a control archive by name.
 #[derive(Debug)]
-pub(super) struct ControlFiles(BTreeMap<String, Vec<u8>>);
+pub(super) struct ControlFiles(BTreeMap<String, ControlFile>);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct ControlFile {
+    pub(super) mode: u32,
+    pub(super) contents: Vec<u8>,
+}
 
 impl ControlFiles {
     /// Reads the whole archive, which holds plain files in one directory.
@@ -43,13 +49,18 @@ impl ControlFiles {
             match (path, entry.kind) {
                 (None, Kind::Directory) => {}
                 (Some(path), Kind::File)
-                    if path.parent().is_none() && path.as_str() != MODES_FILE =>
+                    if path.parent().is_none()
+                        && ![MODES_FILE, STATUS_FILE].contains(&path.as_str()) =>
                 {
                     total += entry.size;
                     budget.limits().check_control(total)?;
                     budget.count_bytes(entry.size)?;
                     let contents = read_contents(&mut tar)?;
-                    if files.insert(path.as_str().to_owned(), contents).is_some() {
+                    let file = ControlFile {
+                        mode: entry.mode,
+                        contents,
+                    };
+                    if files.insert(path.as_str().to_owned(), file).is_some() {
                         return refuse("name", &entry.name, "each name once");
                     }
                 }
@@ -57,7 +68,7 @@ impl ControlFiles {
                     return refuse(
                         "entry",
                         &entry.name,
-                        "a plain file in the archive's root, not called modes.json",
+                        "a plain file in the archive's root, called neither modes.json nor status",
                     );
                 }
             }
@@ -67,18 +78,16 @@ impl ControlFiles {
 
     /// A file of the archive.
     pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(Vec::as_slice)
+        self.0.get(name).map(|file| file.contents.as_slice())
     }
 
     /// Every file, by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0
-            .iter()
-            .map(|(name, contents)| (name.as_str(), contents.as_slice()))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &ControlFile)> {
+        self.0.iter().map(|(name, file)| (name.as_str(), file))
     }
 
-    /// Checks that this is the package that was asked for, and gives its entry for dpkg's status.
-    pub(super) fn status(&self, expected: &Expected<'_>) -> Result<Vec<u8>, DebError> {
+    /// What the package says about itself, once it is clear that it is the one that was asked for.
+    pub(super) fn fields(&self, expected: &Expected<'_>) -> Result<Fields<'_>, DebError> {
         let missing = || DebError::Control {
             line: 0,
             found: Quoted::new(""),
@@ -107,7 +116,7 @@ impl ControlFiles {
                 });
             }
         }
-        Ok(with_status(text))
+        Ok(fields)
     }
 }
 
@@ -135,28 +144,12 @@ fn read_contents(tar: &mut TarReader<&mut dyn Read>) -> Result<Vec<u8>, DebError
     })
 }
 
-/// The stanza as dpkg keeps it: the same, with its status after the package's name.
-fn with_status(control: &[u8]) -> Vec<u8> {
-    let mut status = Vec::with_capacity(control.len() + INSTALLED.len() + 1);
-    for line in control.trim_ascii_end().split(|byte| *byte == b'\n') {
-        status.extend_from_slice(line);
-        status.push(b'\n');
-        if line
-            .get(..8)
-            .is_some_and(|name| name.eq_ignore_ascii_case(b"package:"))
-        {
-            status.extend_from_slice(INSTALLED);
-        }
-    }
-    status
-}
-
-/// The fields of the one stanza that a control file is. Names are compared without regard to case.
-struct Fields<'a>(BTreeMap<String, &'a [u8]>);
+/// The fields of the one stanza that a control file is, in order. Names are compared without regard to case.
+pub(super) struct Fields<'a>(Vec<(&'a str, Vec<u8>)>);
 
 impl<'a> Fields<'a> {
-    fn parse(text: &'a [u8]) -> Result<Self, DebError> {
-        let mut fields = BTreeMap::new();
+    pub(super) fn parse(text: &'a [u8]) -> Result<Self, DebError> {
+        let mut fields: Vec<(&str, Vec<u8>)> = Vec::new();
         for (number, line) in text
             .trim_ascii_end()
             .split(|byte| *byte == b'\n')
@@ -169,28 +162,49 @@ impl<'a> Fields<'a> {
                     expected,
                 })
             };
-            if matches!(line.first(), Some(b' ' | b'\t')) && number > 0 {
+            if let (Some(b' ' | b'\t'), Some((_, value))) = (line.first(), fields.last_mut()) {
+                value.push(b'\n');
+                value.extend_from_slice(line);
                 continue;
             }
             let Some(colon) = line.iter().position(|byte| *byte == b':') else {
                 return refuse("a field of the form \"Name: value\", and one stanza only");
             };
-            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-                return refuse("a field's name before the colon");
-            }
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            if name == "status" {
+            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii_start());
+            let name = match std::str::from_utf8(name) {
+                Ok(name)
+                    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) =>
+                {
+                    name
+                }
+                _ => return refuse("a field's name before the colon"),
+            };
+            if name.eq_ignore_ascii_case("status") {
                 return refuse("no status, which dpkg writes and not the package");
             }
-            if fields.insert(name, value).is_some() {
+            if fields
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            {
                 return refuse("each field once");
             }
+            fields.push((name, value.to_vec()));
+        }
+        for (_, value) in &mut fields {
+            value.truncate(value.trim_ascii_end().len());
         }
         Ok(Self(fields))
     }
 
-    fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.0.get(&name.to_ascii_lowercase()).copied()
+    /// A field's value; lines after the first one as they stand.
+    pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
+        let mut fields = self.0.iter();
+        let field = fields.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        field.map(|(_, value)| value.as_slice())
+    }
+
+    /// Every field, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, value)| (*name, value.as_slice()))
     }
 }

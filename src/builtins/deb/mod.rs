@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! out/      the files, merged /usr followed, hard links as files of their own
-//!           var/lib/dpkg/status.d/NAME            the control file with its status, as distroless images have it
-//!           var/lib/dpkg/status.d/NAME.md5sums
+//!           var/lib/dpkg/info/NAME.list           its files, and beside it what the control archive holds, as dpkg keeps it
 //! control/  every file of the control archive, scripts too, as data
+//!           status                                the package's stanza of dpkg's status
 //!           modes.json                            modes and owners that a store cannot hold
 //! ```
 //!
@@ -20,6 +20,7 @@ mod decompress;
 mod error;
 mod limits;
 mod place;
+mod status;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -34,9 +35,9 @@ use std::{
 pub use self::builder::DebBuilder;
 use self::{
     ar::{ArReader, Member},
-    control::ControlFiles,
+    control::{ControlFiles, Fields},
     decompress::Compression,
-    tree::TreeWriter,
+    tree::{NodeKind, TreeWriter},
 };
 pub(in crate::builtins) use self::{
     contents::{Contents, Moved},
@@ -46,16 +47,19 @@ pub use self::{
     error::{DebError, Quoted},
     limits::Limits,
     place::{ALIASES, Alias, follow_aliases},
+    status::INSTALLED,
 };
 use crate::layers::{
-    modes::{MODES_FILE, ModesRecord},
+    modes::{MODES_FILE, ModesRecord, RecordedKind},
     path::ImagePath,
 };
 
 /// The builder's name.
 pub const NAME: &str = "builtin:cognix-deb-1";
-/// Where a package's entry for dpkg's status lies.
-pub const STATUS_DIRECTORY: &str = "var/lib/dpkg/status.d";
+/// Where dpkg keeps what it knows about each package.
+pub const INFO_DIRECTORY: &str = "var/lib/dpkg/info";
+/// The file of the `control` output that holds the package's stanza of dpkg's status.
+pub const STATUS_FILE: &str = "status";
 /// A package is read from disk in pieces of this size.
 const BUFFER: usize = 256 << 10;
 
@@ -98,33 +102,77 @@ impl Unpacker<'_> {
         let files = compression.read(&mut archive, &member, |input| {
             ControlFiles::read(input, &mut budget)
         })?;
-        let status = files.status(&self.expected)?;
+        let fields = files.fields(&self.expected)?;
 
         let (member, compression) = expect(&mut archive, "data.tar")?;
         let mut tree = tree_at(out)?;
         let mut contents = Contents::new(&mut tree, &mut budget, self.cancelled);
         compression.read(&mut archive, &member, |input| contents.unpack(input))?;
-        let modes = contents.modes;
+        let (mut modes, list) = (contents.modes, contents.list);
         // What follows is ignored, but it has to be an archive's rest and not half of one.
         while archive.next()?.is_some() {}
 
-        self.write_status(&mut tree, &status, files.get("md5sums"))?;
-        write_control(control, &files, &modes)
+        self.write_database(&mut tree, &files, &fields, &list, &mut modes)?;
+        let conffiles = conffiles(&mut tree, &files)?;
+        let status = status::stanza(&fields, &conffiles);
+        write_control(control, &files, &status, &modes)
     }
 
-    fn write_status(
+    /// What dpkg knows about the package, at dpkg's place for it.
+    fn write_database(
         &self,
         tree: &mut TreeWriter,
-        status: &[u8],
-        md5sums: Option<&[u8]>,
+        files: &ControlFiles,
+        fields: &Fields<'_>,
+        list: &[u8],
+        modes: &mut ModesRecord,
     ) -> Result<(), DebError> {
-        let name = self.expected.package;
-        write_file(tree, &format!("{STATUS_DIRECTORY}/{name}"), status)?;
-        if let Some(md5sums) = md5sums {
-            write_file(tree, &format!("{STATUS_DIRECTORY}/{name}.md5sums"), md5sums)?;
+        let Expected {
+            package,
+            architecture,
+            ..
+        } = self.expected;
+        let name = status::database_name(fields, package, architecture);
+        let place = format!("{INFO_DIRECTORY}/{name}");
+        write_file(tree, &format!("{place}.list"), false, list)?;
+        // The stanza is in the status file, and the list was just written.
+        let others = files
+            .iter()
+            .filter(|(name, _)| !["control", "list"].contains(name));
+        for (name, file) in others {
+            let path = format!("{place}.{name}");
+            write_file(tree, &path, file.mode & 0o100 != 0, &file.contents)?;
+            modes.record(image_path(&path)?, RecordedKind::File, file.mode, 0, 0)?;
         }
         Ok(())
     }
+}
+
+/// The package's settings with the sums of what it ships.
+fn conffiles(
+    tree: &mut TreeWriter,
+    files: &ControlFiles,
+) -> Result<Vec<(String, String)>, DebError> {
+    let mut sums = Vec::new();
+    for path in status::conffile_paths(files.get("conffiles").unwrap_or_default()) {
+        let Ok(place) = ImagePath::parse(path.trim_start_matches('/')) else {
+            continue;
+        };
+        let (place, _) = follow_aliases(&place);
+        if tree.kind(place.as_str()) != Some(NodeKind::File) {
+            continue;
+        }
+        let failed = |source| DebError::Entry {
+            entry: Quoted::new(path),
+            source,
+        };
+        let mut contents = Vec::new();
+        let mut file = tree.open(&place).map_err(failed)?;
+        let read = file.read_to_end(&mut contents);
+        read.map_err(|source| failed(tree.io("read", &place, source)))?;
+        sums.push((path.to_owned(), status::md5(&contents)));
+    }
+    Ok(sums)
 }
 
 /// The first member says which version of the format this is; the second number may grow without harm.
@@ -188,25 +236,39 @@ fn next(archive: &mut ArReader<impl BufRead>, expected: &str) -> Result<Member, 
     })
 }
 
-fn write_control(place: &Path, files: &ControlFiles, modes: &ModesRecord) -> Result<(), DebError> {
+fn write_control(
+    place: &Path,
+    files: &ControlFiles,
+    status: &[u8],
+    modes: &ModesRecord,
+) -> Result<(), DebError> {
     let mut tree = tree_at(place)?;
-    for (name, contents) in files.iter() {
-        write_file(&mut tree, name, contents)?;
+    for (name, file) in files.iter() {
+        write_file(&mut tree, name, false, &file.contents)?;
     }
-    write_file(&mut tree, MODES_FILE, &modes.to_json())
+    write_file(&mut tree, STATUS_FILE, false, status)?;
+    write_file(&mut tree, MODES_FILE, false, &modes.to_json())
 }
 
-fn write_file(tree: &mut TreeWriter, path: &str, contents: &[u8]) -> Result<(), DebError> {
-    let named = |source| DebError::Entry {
+fn write_file(
+    tree: &mut TreeWriter,
+    path: &str,
+    executable: bool,
+    contents: &[u8],
+) -> Result<(), DebError> {
+    let written = tree.file_with(&image_path(path)?, executable, contents);
+    written.map_err(|source| DebError::Entry {
         entry: Quoted::new(path),
         source,
-    };
-    let path = ImagePath::parse(path).map_err(|source| DebError::Path {
+    })
+}
+
+fn image_path(path: &str) -> Result<ImagePath, DebError> {
+    ImagePath::parse(path).map_err(|source| DebError::Path {
         member: "control archive",
         entry: Quoted::new(path),
         source,
-    })?;
-    tree.file_with(&path, false, contents).map_err(named)
+    })
 }
 
 fn tree_at(place: &Path) -> Result<TreeWriter, DebError> {

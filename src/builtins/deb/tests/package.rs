@@ -107,23 +107,29 @@ fn deb_5_control_archives_are_flat() {
 }
 
 #[test]
-fn deb_5_the_status_is_where_scanners_look() {
+fn deb_5_the_database_is_that_of_dpkg() {
     let control = control()
+        .file("./conffiles", b"/etc/motd\n/etc/gone\n")
         .file("./md5sums", b"0123  etc/motd\n")
         .file("./postinst", b"#!/bin/sh\nrm -rf /\n");
-    let unpacked = unpack(&deb(&control, &Tar::default())).expect("a sound package");
-    let status = unpacked.read("out/var/lib/dpkg/status.d/greeting");
+    let data = Tar::default()
+        .directory("./")
+        .directory("./etc/")
+        .file("./etc/motd", b"");
+    let unpacked = unpack(&deb(&control, &data)).expect("a sound package");
+    let text = |path: &str| String::from_utf8(unpacked.read(path)).expect("text");
     assert_eq!(
-        String::from_utf8(status).expect("text"),
-        "Package: greeting\nStatus: install ok installed\nVersion: 1:2.0-1\nArchitecture: amd64\nDescription: says hello\n and no more\n"
+        text("control/status"),
+        "Package: greeting\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:2.0-1\n\
+         Conffiles:\n /etc/motd d41d8cd98f00b204e9800998ecf8427e\nDescription: says hello\n and no more\n"
     );
-    assert_eq!(
-        unpacked.read("out/var/lib/dpkg/status.d/greeting.md5sums"),
-        b"0123  etc/motd\n"
-    );
+    let info = |name: &str| text(&format!("out/var/lib/dpkg/info/greeting.{name}"));
+    assert_eq!(info("list"), "/.\n/etc\n/etc/motd\n");
+    assert_eq!(info("md5sums"), "0123  etc/motd\n");
+    assert_eq!(info("postinst"), "#!/bin/sh\nrm -rf /\n");
     assert_eq!(unpacked.read("control/control"), CONTROL);
     assert_eq!(unpacked.read("control/postinst"), b"#!/bin/sh\nrm -rf /\n");
-    let clash = Tar::default().file("./var/lib/dpkg/status.d/greeting", b"mine");
+    let clash = Tar::default().file("./var/lib/dpkg/info/greeting.list", b"mine");
     refuses(&with_data(&clash), &["exists already"]);
 }
 
