@@ -26,7 +26,6 @@ mod inside;
 mod kernel;
 mod order;
 mod record;
-mod remedy;
 mod request;
 mod run;
 

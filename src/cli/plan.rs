@@ -1,5 +1,7 @@
 //! `cognix plan`: what a build would do.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::image_args::ImageArgs;
@@ -7,6 +9,7 @@ use super::lock::ChoiceArgs;
 use super::printer::{Printer, size};
 use super::project::{ProjectArgs, VariantArg, pipeline_failure};
 use super::{Failure, Global};
+use crate::builtins::system::Scripts;
 use crate::pipeline::PlannedLayer;
 use crate::recipes::Held;
 
@@ -78,9 +81,52 @@ fn text(plan: &crate::pipeline::Plan) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
+    text.push_str(&scripts(plan.scripts.as_ref()));
     for item in &plan.downloads {
         let size = item.size.map_or("of unknown size".to_owned(), size);
         text.push_str(&format!("  fetch {:<60} {size}\n", item.name));
+    }
+    text
+}
+
+/// What becomes of the packages' scripts: by rule and reason, since most packages have the same ones.
+fn scripts(scripts: Option<&Scripts>) -> String {
+    let Some(scripts) = scripts else {
+        return "scripts known once the packages were unpacked by a build\n".to_owned();
+    };
+    let mut lines: BTreeMap<(u8, String), Vec<String>> = BTreeMap::new();
+    let mut count = 0;
+    for (package, outcomes) in &scripts.packages {
+        for outcome in outcomes {
+            count += 1;
+            let script = format!("{package} {}", outcome.script);
+            let mut add = |kind, why: &str| {
+                let line = lines.entry((kind, why.to_owned())).or_default();
+                line.push(script.clone());
+            };
+            if !outcome.run.is_empty() {
+                let why: Vec<&str> = outcome.run.iter().map(String::as_str).collect();
+                add(0, &format!("run      {script}: {}", why.join("; ")));
+                continue;
+            }
+            for rule in &outcome.rules {
+                add(1, &format!("rule     {rule}"));
+            }
+            for reason in &outcome.left_out {
+                add(2, &format!("left out {reason}"));
+            }
+            if outcome.rules.is_empty() && outcome.left_out.is_empty() {
+                add(3, "nothing to do at a first installation");
+            }
+        }
+    }
+    let run = scripts.run().count();
+    let mut text = format!("scripts {count} of packages, {run} to be run\n");
+    for ((kind, line), scripts) in lines {
+        match kind {
+            0 => text.push_str(&format!("  {line}\n")),
+            _ => text.push_str(&format!("  {line}: {}\n", scripts.join(", "))),
+        }
     }
     text
 }

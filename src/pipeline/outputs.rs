@@ -89,6 +89,7 @@ pub fn spec_package(
     let mut made = spec::package(project.root(), name, &locked.unwrap_or_default())?;
     let package = made.extra_packages.remove(0);
     let instantiated = Instantiated {
+        system: None,
         graph: made.graph,
         image: package.derivation,
         interpreter: None,

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::{PipelineError, Project};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
+use crate::builtins::system::{SCRIPTS_FILE, Scripts};
 use crate::layers::Entry;
+use crate::layers::LayerDescription;
 use crate::lock::Architecture;
 use crate::recipes::{Held, Instantiated};
 use crate::spec::DEFAULT_VARIANT;
@@ -139,6 +141,8 @@ pub struct Plan {
     pub layers: Vec<PlannedLayer>,
     /// What they come to.
     pub totals: LayerTotals,
+    /// What becomes of the packages' maintainer scripts. Not known before the packages were unpacked once.
+    pub scripts: Option<Scripts>,
 }
 
 /// The files a build would fetch.
@@ -241,7 +245,38 @@ pub fn plan(
                 .sum(),
         },
         layers,
+        scripts: scripts(store, instantiated)?,
     })
+}
+
+/// What becomes of the packages' scripts, where that was worked out before.
+fn scripts(store: &Store, instantiated: &Instantiated) -> Result<Option<Scripts>, PipelineError> {
+    let Some(system) = &instantiated.system else {
+        return Ok(None);
+    };
+    let control = known_output(store, instantiated, &system.configuration, "control")?;
+    let Some(control) = control else {
+        return Ok(None);
+    };
+    let text = fs_err::read(store.real_path(&control).join(SCRIPTS_FILE))?;
+    let scripts = serde_json::from_slice(&text).map_err(|error| PipelineError::Record {
+        path: format!("{control}/{SCRIPTS_FILE}"),
+        reason: error.to_string(),
+    })?;
+    Ok(Some(scripts))
+}
+
+fn known_output(
+    store: &Store,
+    instantiated: &Instantiated,
+    derivation: &StorePath,
+    output: &str,
+) -> Result<Option<StorePath>, PipelineError> {
+    let id = instantiated.graph.realisation_id(derivation, output);
+    let Some(path) = id.map(|id| store.realisation(&id)).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    Ok(store.is_valid(&path)?.then_some(path))
 }
 
 fn planned_layers(
@@ -281,19 +316,14 @@ fn described(
     store: &Store,
     instantiated: &Instantiated,
     derivation: &StorePath,
-) -> Result<Option<crate::layers::LayerDescription>, PipelineError> {
-    let id = instantiated.graph.realisation_id(derivation, "out");
-    let Some(path) = id.map(|id| store.realisation(&id)).transpose()?.flatten() else {
+) -> Result<Option<LayerDescription>, PipelineError> {
+    let Some(path) = known_output(store, instantiated, derivation, "out")? else {
         return Ok(None);
     };
-    if !store.is_valid(&path)? {
-        return Ok(None);
-    }
     let text = fs_err::read(store.real_path(&path))?;
-    let description =
-        crate::layers::LayerDescription::parse(&text).map_err(|error| PipelineError::Record {
-            path: path.to_string(),
-            reason: error.to_string(),
-        })?;
+    let description = LayerDescription::parse(&text).map_err(|error| PipelineError::Record {
+        path: path.to_string(),
+        reason: error.to_string(),
+    })?;
     Ok(Some(description))
 }

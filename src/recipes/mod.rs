@@ -123,10 +123,19 @@ pub struct Instantiated {
     pub image: StorePath,
     /// The fetch of a standalone interpreter.
     pub interpreter: Option<InterpreterFetch>,
+    /// What becomes of the packages' scripts.
+    pub system: Option<System>,
     /// The layers from bottom to top.
     pub layers: Vec<LayerDerivation>,
     /// Size in bytes of what each fetch will download; 0 where the lock does not know it.
     pub downloads: BTreeMap<StorePath, u64>,
+}
+
+/// The derivations that take the place of the packages' installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// What rules make; its `control` output says what becomes of each script.
+    pub configuration: StorePath,
 }
 
 /// The derivation that describes one layer.
@@ -227,11 +236,13 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
         graph,
         layers,
         downloads,
+        system,
         timestamp: _,
     } = builder;
     Ok(Instantiated {
         graph,
         image,
+        system,
         interpreter,
         layers,
         downloads,
@@ -253,6 +264,7 @@ pub struct Instantiation {
     /// What was instantiated so far.
     pub graph: DerivationGraph,
     layers: Vec<LayerDerivation>,
+    system: Option<System>,
     downloads: BTreeMap<StorePath, u64>,
     timestamp: Option<u64>,
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use cognix_derivations::{Derivation, StorePath, StorePathName};
 
-use super::{Held, Instantiation, LayerDerivation, RecipeError, TreeReference, fetch, json};
+use super::{
+    Held, Instantiation, LayerDerivation, RecipeError, System, TreeReference, fetch, json,
+};
 use crate::lock::{DebGroup, LockedDeb, LockedPlatform};
 
 /// One package's derivations.
@@ -90,7 +92,9 @@ pub(super) fn layers(
         "",
         &[(&configuration, true)],
         Vec::new(),
-    )
+    )?;
+    builder.system = Some(System { configuration });
+    Ok(())
 }
 
 fn system_configuration(

@@ -24,9 +24,8 @@ use std::path::{Component, Path, PathBuf};
 use crate::changes::{self, Changes, Written};
 use crate::error::SandboxError;
 use crate::order::{Binding, Composition, Order, SecretFile};
-use crate::request::{Access, Identity, Lower, Mount, Network, Request, SecretPlace};
+use crate::request::{Access, Identity, Mount, Network, Request, SecretPlace};
 use crate::run::clean;
-use crate::run::folder::{Known, Merge};
 
 /// The kernel takes 500 trees for one overlay; some are left for the skeleton and the mount points.
 const TREES: usize = 480;
@@ -37,8 +36,6 @@ pub(super) struct Workspace {
     /// Mount points that were made inside the sources of other mounts, innermost last.
     points: Vec<PathBuf>,
     kept: bool,
-    /// What was in a root without overlays.
-    known: Known,
 }
 
 impl Workspace {
@@ -46,7 +43,6 @@ impl Workspace {
     pub(super) fn prepare(
         request: &Request,
         processes_counted: bool,
-        overlays: bool,
     ) -> Result<(Self, Order), SandboxError> {
         let folder = std::path::absolute(&request.workspace)
             .map_err(io_error("find", &request.workspace))?;
@@ -55,7 +51,6 @@ impl Workspace {
             folder,
             points: Vec::new(),
             kept: false,
-            known: Known::new(),
         };
         clean::empty(&workspace.folder)?;
         for name in [
@@ -74,11 +69,7 @@ impl Workspace {
         for name in ["points", "upper"] {
             make(&workspace.folder.join(name), 0o755)?;
         }
-        let root = if overlays {
-            workspace.layers(request)?
-        } else {
-            workspace.merged(request)?
-        };
+        let root = workspace.layers(request)?;
         let mounts = workspace.mounts(request)?;
         let order = workspace.order(request, root, mounts, processes_counted);
         Ok((workspace, order))
@@ -104,49 +95,16 @@ impl Workspace {
         clean::empty(&self.folder)
     }
 
-    /// One folder with everything.
-    fn merged(&mut self, request: &Request) -> Result<Composition, SandboxError> {
-        let folder = self.folder.join("merged");
-        make(&folder, 0o755)?;
-        let mut merge = Merge::into(&folder, request.access == Access::Changes);
-        merge.add(&Lower::new(self.skeleton(request)?))?;
-        for lower in &request.root {
-            merge.add(lower)?;
-        }
-        self.known = merge.finish()?;
-        Ok(Composition::Folder)
-    }
-
-    /// Takes note of mount points that were made in a root without overlays, so that they are no change.
-    pub(super) fn note_points(&self, made: &[PathBuf]) -> Result<(), SandboxError> {
-        for path in made {
-            let Ok(found) = fs::symlink_metadata(self.folder.join("merged").join(path)) else {
-                continue;
-            };
-            let place = self.folder.join("points").join(path);
-            if found.is_dir() {
-                make_all(&self.folder.join("points"), &place)?;
-            } else {
-                if let Some(parent) = place.parent() {
-                    make_all(&self.folder.join("points"), parent)?;
-                }
-                write(&place, "")?;
-            }
-        }
-        Ok(())
-    }
-
     /// What the program changed on a writable root.
     pub(super) fn changes(
         &self,
         request: &Request,
         symlinks: &BTreeMap<(u64, i64, u32), (u32, u32)>,
     ) -> Result<Changes, SandboxError> {
-        let whole = self.folder.join("merged").exists();
         changes::read(&Written {
-            folder: &self.folder.join(if whole { "merged" } else { "upper" }),
-            whole,
-            known: &self.known,
+            folder: &self.folder.join("upper"),
+            whole: false,
+            known: &BTreeMap::new(),
             lowers: &request.root,
             hidden: &[&self.folder.join("g/0"), &self.folder.join("points")],
             symlinks,
@@ -460,7 +418,7 @@ fn directory_modes(tree: &Path, lower: &crate::request::Lower) -> Result<bool, S
 }
 
 /// A path relative to the root, without anything that leads elsewhere.
-pub(super) fn relative(path: &Path) -> Result<PathBuf, SandboxError> {
+fn relative(path: &Path) -> Result<PathBuf, SandboxError> {
     let path = path.strip_prefix("/").unwrap_or(path);
     if path.as_os_str().is_empty()
         || !path
@@ -496,7 +454,7 @@ fn make(folder: &Path, mode: u32) -> Result<(), SandboxError> {
     set_mode(folder, mode)
 }
 
-pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), SandboxError> {
+fn set_mode(path: &Path, mode: u32) -> Result<(), SandboxError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .map_err(io_error("set the mode of", path))
 }

@@ -9,8 +9,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     SystemError,
-    root::{Node, Owner, Root},
-    shell::{Found, Script, Text, World},
+    root::{Owner, Root},
+    shell::{Script, Text, World},
 };
 
 const RULE: &str = "update-alternatives";
@@ -42,19 +42,6 @@ struct Installation {
     candidate: Candidate,
     /// The slaves' links, by name.
     slaves: BTreeMap<String, String>,
-}
-
-impl World for Root<'_> {
-    fn find(&self, path: &str, follow: bool) -> Option<Found> {
-        let path = self.canonical(path, follow)?;
-        Some(match self.node(path.as_str())? {
-            Node::Directory => Found::Directory,
-            Node::File { executable } => Found::File {
-                executable: *executable,
-            },
-            Node::Link(_) => Found::Link,
-        })
-    }
 }
 
 /// Follows every package's script and adds the links.
@@ -89,9 +76,8 @@ fn collect(
         text,
         package,
         arguments: &["configure", ""],
-        wanted: RULE,
     };
-    let calls = match script.follow(world) {
+    let calls = match script.calls(RULE, world) {
         Ok(calls) => calls,
         Err(error) => return vec![format!("its script was not followed for {RULE}: {error}")],
     };

@@ -210,7 +210,12 @@ fn fonts(root: &mut Root<'_>) -> Result<(), SystemError> {
             )?;
         }
     }
-    Ok(())
+    // For the group of staff, whatever the machine's owner has asked for elsewhere.
+    let owner = Owner {
+        mode: 0o2775,
+        gid: STAFF,
+    };
+    root.add_directory("fontconfig-config", "usr/local/share/fonts", owner)
 }
 
 /// The local site directory of every Python that is there.

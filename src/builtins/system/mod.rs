@@ -1,27 +1,32 @@
 //! `builtin:cognix-system-1`: what the packages' maintainer scripts would have done, as data and rules.
 //!
 //! ```text
-//! out/      only what no package brings: users, certificates, alternatives, the linker's cache, links, directories
-//! control/  modes.json   modes and owners that a store cannot hold
-//!           notes        what was left out and why, one line each
+//! out/      only what no package brings: users, certificates, alternatives, the linker's cache, dpkg's status, links
+//! control/  modes.json    modes and owners that a store cannot hold
+//!           notes         what was noticed, one line each
+//!           scripts.json  what becomes of every maintainer script and trigger: covered by a rule, left out, run
+//!           run           the commands that run what no rule covers; empty when there is nothing
 //! ```
 //!
-//! No script is run. Rules read the packages' trees and control archives and add files, in an order that does not depend
+//! No script is run here. Rules read the packages' trees and control archives and add files, in an order that does not depend
 //! on the order of the packages; one that would write over a package's file is an error that names both. The result is
 //! compared with what `mmdebstrap` makes of the same packages.
 //!
-//! Left out on purpose: services and timers (nothing starts them in an image), debconf's answers, compiled Python files,
-//! and the caches of desktops (fontconfig, MIME types, image loaders, schemas), which need their own programs. `/dev`,
-//! `/etc/hosts` and `/etc/resolv.conf` are the runtime's.
+//! Left out on purpose: services and timers (nothing starts them in an image), debconf's answers and compiled Python
+//! files. What needs a program of the packages (the caches of fonts, MIME types, image loaders and schemas, users that no
+//! rule knows) is left to the derivation that runs scripts. `/dev`, `/etc/hosts` and `/etc/resolv.conf` are the runtime's.
 
 mod alternatives;
 mod builder;
 mod certificates;
+mod database;
+mod diversions;
 mod error;
 mod files;
 mod linker_cache;
 mod pam;
 mod root;
+pub mod scripts;
 mod shell;
 #[cfg(test)]
 mod tests;
@@ -33,6 +38,7 @@ use serde::Deserialize;
 pub use self::builder::SystemBuilder;
 pub use self::error::SystemError;
 use self::root::Root;
+pub use self::scripts::{RUN_FILE, SCRIPTS_FILE, ScriptOutcome, Scripts};
 use crate::{
     builtins::deb::tree::TreeWriter,
     layers::{modes::MODES_FILE, path::ImagePath},
@@ -82,12 +88,21 @@ pub fn configure(
     certificates::apply(&mut root)?;
     alternatives::apply(&mut root)?;
     linker_cache::apply(&mut root, cancelled)?;
+    diversions::apply(&mut root)?;
+    database::apply(&mut root)?;
+    // Scripts are looked at when everything is in place: what is there already needs nobody to make it.
+    let (scripts, run) = scripts::classify(&root)?;
     root.write(out)?;
-    write_control(&root, control)?;
+    write_control(&root, &scripts, &run, control)?;
     Ok(root.notes().to_vec())
 }
 
-fn write_control(root: &Root<'_>, place: &Path) -> Result<(), SystemError> {
+fn write_control(
+    root: &Root<'_>,
+    scripts: &Scripts,
+    run: &[u8],
+    place: &Path,
+) -> Result<(), SystemError> {
     let mut tree = TreeWriter::create(place)?;
     let notes: String = root.notes().iter().flat_map(|note| [note, "\n"]).collect();
     tree.file_with(
@@ -96,5 +111,7 @@ fn write_control(root: &Root<'_>, place: &Path) -> Result<(), SystemError> {
         &root.modes().to_json(),
     )?;
     tree.file_with(&ImagePath::parse(NOTES_FILE)?, false, notes.as_bytes())?;
+    tree.file_with(&ImagePath::parse(SCRIPTS_FILE)?, false, &scripts.to_json())?;
+    tree.file_with(&ImagePath::parse(RUN_FILE)?, false, run)?;
     Ok(())
 }

@@ -12,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Package, SystemError};
+use super::{
+    Package, SystemError,
+    shell::{Found, World},
+};
 use crate::{
     builtins::deb::{follow_aliases, tree::TreeWriter},
     layers::{
@@ -32,6 +35,18 @@ pub(super) enum Node {
     Directory,
     File { executable: bool },
     Link(String),
+}
+
+impl Node {
+    fn found(&self) -> Found {
+        match self {
+            Self::Directory => Found::Directory,
+            Self::File { executable } => Found::File {
+                executable: *executable,
+            },
+            Self::Link(_) => Found::Link,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -202,6 +217,16 @@ impl<'a> Root<'a> {
     /// Where a path leads when every link on the way is followed, its last part only on request. Absolute or relative to
     /// the root; none when nothing is there.
     pub(super) fn canonical(&self, path: &str, follow_last: bool) -> Option<ImagePath> {
+        self.canonical_among(path, follow_last, &|_| true)
+    }
+
+    /// As [`Self::canonical`], where only some of what is there counts.
+    fn canonical_among(
+        &self,
+        path: &str,
+        follow_last: bool,
+        counts: &dyn Fn(&Entry) -> bool,
+    ) -> Option<ImagePath> {
         let mut links = 0;
         let mut rest: Vec<String> = parts(path);
         let mut at: Vec<String> = Vec::new();
@@ -212,7 +237,8 @@ impl<'a> Root<'a> {
             }
             at.push(part);
             let here = at.join("/");
-            match &self.entries.get(here.as_str())?.node {
+            let entry = self.entries.get(here.as_str());
+            match &entry.filter(|entry| counts(entry))?.node {
                 Node::Link(target) if follow_last || !rest.is_empty() => {
                     links += 1;
                     if links > LINKS_MAX {
@@ -251,6 +277,14 @@ impl<'a> Root<'a> {
     pub(super) fn is_file(&self, path: &str) -> bool {
         let canonical = self.canonical(path, true);
         canonical.is_some_and(|path| matches!(self.node(path.as_str()), Some(Node::File { .. })))
+    }
+
+    /// Whether a package ships what is at a path, a directory for what lies below it included.
+    pub(super) fn is_shipped(&self, path: &str) -> bool {
+        let entry = self
+            .canonical(path, true)
+            .and_then(|path| self.entries.get(&path));
+        entry.is_some_and(|entry| entry.package.is_some())
     }
 
     /// Names and nodes directly below a directory, sorted.
@@ -476,6 +510,33 @@ impl<'a> Root<'a> {
     /// What was noted, in order.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
+    }
+}
+
+/// What a script would find if not everything were there.
+pub(super) struct Without<'r, 'a> {
+    pub(super) root: &'r Root<'a>,
+    /// What the rules have added.
+    pub(super) rules: bool,
+    /// The files of this package.
+    pub(super) package: Option<&'r Package>,
+}
+
+impl World for Without<'_, '_> {
+    fn find(&self, path: &str, follow: bool) -> Option<Found> {
+        let counts = |entry: &Entry| match entry.package {
+            None => !self.rules,
+            Some(number) => self.package != Some(&self.root.packages[number]),
+        };
+        let path = self.root.canonical_among(path, follow, &counts)?;
+        self.root.node(path.as_str()).map(Node::found)
+    }
+}
+
+impl World for Root<'_> {
+    fn find(&self, path: &str, follow: bool) -> Option<Found> {
+        let path = self.canonical(path, follow)?;
+        self.node(path.as_str()).map(Node::found)
     }
 }
 

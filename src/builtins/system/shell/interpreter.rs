@@ -21,17 +21,43 @@ pub(in super::super) struct Script<'a> {
     pub(in super::super) package: &'a str,
     /// What dpkg calls it with.
     pub(in super::super) arguments: &'a [&'a str],
-    /// The command whose calls are wanted.
-    pub(in super::super) wanted: &'a str,
+}
+
+/// What a script does to the system around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Effect {
+    /// Calls a program, with these words; its name is the first. Words that are not known are none.
+    Call(Vec<Text>),
+    /// Writes to a file.
+    Write(Text),
+    /// More than could be followed.
+    Unfollowed,
 }
 
 impl Script<'_> {
-    /// The calls of the wanted command that the script makes, in order; words that are not known are none.
-    pub(in super::super) fn follow(&self, world: &dyn World) -> Result<Vec<Vec<Text>>, ParseError> {
+    /// Everything that the script does, in order. Where two ways are possible, what is done on either.
+    pub(in super::super) fn effects(&self, world: &dyn World) -> Result<Vec<Effect>, ParseError> {
         let commands = parser::parse(self.text)?;
         let mut shell = Shell::new(self, world);
         shell.run(&commands);
-        Ok(shell.calls)
+        Ok(shell.effects)
+    }
+
+    /// The arguments of the calls of one program, in order.
+    pub(in super::super) fn calls(
+        &self,
+        program: &str,
+        world: &dyn World,
+    ) -> Result<Vec<Vec<Text>>, ParseError> {
+        let calls = self.effects(world)?.into_iter();
+        let calls = calls.filter_map(|effect| match effect {
+            Effect::Call(mut words) if words[0].as_deref() == Some(program) => {
+                words.remove(0);
+                Some(words)
+            }
+            _ => None,
+        });
+        Ok(calls.collect())
     }
 }
 
@@ -55,13 +81,12 @@ const UNKNOWN: Flow = Flow::Next(None);
 /// The state of a shell.
 pub(super) struct Shell<'a> {
     world: &'a dyn World,
-    wanted: &'a str,
     variables: BTreeMap<String, Text>,
     functions: BTreeMap<String, Rc<Command>>,
     arguments: Vec<Text>,
     /// What was written to the standard output since the substitution around began.
     output: Text,
-    calls: Vec<Vec<Text>>,
+    effects: Vec<Effect>,
     steps: u32,
     depth: u32,
 }
@@ -69,6 +94,7 @@ pub(super) struct Shell<'a> {
 impl<'a> Shell<'a> {
     fn new(script: &Script<'a>, world: &'a dyn World) -> Self {
         let known = [
+            ("DEBIAN_FRONTEND", "noninteractive"),
             ("DPKG_MAINTSCRIPT_ARCH", "amd64"),
             ("DPKG_MAINTSCRIPT_NAME", "postinst"),
             ("DPKG_MAINTSCRIPT_PACKAGE", script.package),
@@ -85,12 +111,11 @@ impl<'a> Shell<'a> {
             .collect();
         Self {
             world,
-            wanted: script.wanted,
             variables,
             functions: BTreeMap::new(),
             arguments,
             output: Some(String::new()),
-            calls: Vec::new(),
+            effects: Vec::new(),
             steps: 0,
             depth: 0,
         }
@@ -146,6 +171,7 @@ impl<'a> Shell<'a> {
         self.steps += 1;
         self.depth += 1;
         let flow = if self.steps > STEPS_MAX {
+            self.give_up();
             Flow::Exit
         } else {
             self.run_one(command)
@@ -186,7 +212,23 @@ impl<'a> Shell<'a> {
                 SUCCESS
             }
             Command::Subshell(command) => self.subshell(command),
+            Command::Writes(targets) => {
+                for target in targets {
+                    let target = self.text(target);
+                    if target.as_deref() != Some("/dev/null") {
+                        self.effects.push(Effect::Write(target));
+                    }
+                }
+                SUCCESS
+            }
             Command::Opaque => UNKNOWN,
+        }
+    }
+
+    /// From here on something may happen that is not known.
+    fn give_up(&mut self) {
+        if self.effects.last() != Some(&Effect::Unfollowed) {
+            self.effects.push(Effect::Unfollowed);
         }
     }
 
@@ -297,6 +339,7 @@ impl<'a> Shell<'a> {
                 Flow::Return(_) | Flow::Exit => return flow,
             }
         }
+        self.give_up();
         UNKNOWN
     }
 
@@ -333,6 +376,7 @@ impl<'a> Shell<'a> {
         let flow = match texts.split_first() {
             None => SUCCESS,
             Some((None, _)) => {
+                self.effects.push(Effect::Call(texts));
                 self.output = None;
                 UNKNOWN
             }
@@ -347,11 +391,6 @@ impl<'a> Shell<'a> {
     fn command(&mut self, name: &str, arguments: &[Text]) -> Flow {
         if let Some(body) = self.functions.get(name).cloned() {
             return self.function(&body, arguments);
-        }
-        if name == self.wanted {
-            self.calls.push(arguments.to_vec());
-            self.output = None;
-            return UNKNOWN;
         }
         let first = arguments.first().and_then(Option::as_deref);
         match name {
@@ -398,6 +437,9 @@ impl<'a> Shell<'a> {
 
     /// The few programs whose output or answer is known.
     fn program(&mut self, name: &str, first: Option<&str>, arguments: &[Text]) -> Flow {
+        let words = [Some(name.to_owned())].into_iter();
+        let words = words.chain(arguments.iter().cloned()).collect();
+        self.effects.push(Effect::Call(words));
         match (name, first) {
             ("echo", _) => {
                 let without_end = first == Some("-n");
@@ -433,6 +475,13 @@ impl<'a> Shell<'a> {
             }
             ("dpkg", Some("--compare-versions")) => Flow::Next(compare_with_nothing(arguments)),
             ("dpkg-maintscript-helper", _) => SUCCESS,
+            // Nothing is diverted or overridden in a system that is installed for the first time.
+            ("dpkg-divert", Some("--listpackage")) => self.print(Some(String::new())),
+            ("dpkg-divert", Some("--truename")) => {
+                let path = arguments.get(1).cloned().flatten();
+                self.print(path.map(|path| path + "\n"))
+            }
+            ("dpkg-statoverride", Some("--list")) => FAILURE,
             _ => {
                 self.output = None;
                 UNKNOWN
@@ -442,6 +491,7 @@ impl<'a> Shell<'a> {
 
     fn function(&mut self, body: &Command, arguments: &[Text]) -> Flow {
         if self.depth > DEPTH_MAX {
+            self.give_up();
             return UNKNOWN;
         }
         let before = std::mem::replace(&mut self.arguments, arguments.to_vec());

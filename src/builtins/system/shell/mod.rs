@@ -2,10 +2,10 @@
 //!
 //! What a script would do is found out by reading it: variables, loops, functions and command substitutions are followed,
 //! questions about files are answered from the packages' trees, and every other command is taken to do nothing that
-//! matters here. Where an answer cannot be known, both ways are followed and what differs afterwards is unknown. The
-//! only thing that comes out is which commands of one name would have been called, and with which words.
+//! matters here. Where an answer cannot be known, both ways are followed and what differs afterwards is unknown. What
+//! comes out is which programs would have been called, with which words, and which files would have been written to.
 //!
-//! This is no shell: redirections, arithmetic, jobs and the conditional expressions of bash are read and not understood.
+//! This is no shell: arithmetic, jobs and the conditional expressions of bash are read and not understood.
 
 mod expand;
 mod interpreter;
@@ -17,7 +17,9 @@ mod tests;
 mod words;
 
 pub(super) use self::{
-    interpreter::Script, parser::ParseError, pattern::matches as pattern_matches,
+    interpreter::{Effect, Script},
+    parser::ParseError,
+    pattern::matches as pattern_matches,
 };
 
 /// What can be known about the system that the script would find.

@@ -24,9 +24,8 @@ fn follow(text: &str) -> Result<Vec<Vec<Text>>, ParseError> {
         text,
         package: "package",
         arguments: &["configure", ""],
-        wanted: "ua",
     };
-    script.follow(&files)
+    script.calls("ua", &files)
 }
 
 /// The calls one per line, with `?` for a word that is not known.

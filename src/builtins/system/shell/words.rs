@@ -44,6 +44,8 @@ pub(super) enum Command {
     },
     /// What happens inside to variables stays inside.
     Subshell(Box<Self>),
+    /// The files that what comes next writes to.
+    Writes(Vec<Word>),
     /// Something of bash whose result is not known.
     Opaque,
 }

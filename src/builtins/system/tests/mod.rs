@@ -2,10 +2,12 @@
 
 mod alternatives;
 mod certificates;
+mod database;
 mod linker_cache;
 #[cfg(feature = "oracle-tests")]
 mod oracle;
 mod rules;
+mod scripts;
 
 use std::{
     fs,
@@ -131,6 +133,11 @@ impl Configured<'_> {
 
     fn has(&self, path: &str) -> bool {
         self.at(path).symlink_metadata().is_ok()
+    }
+
+    fn control(&self, name: &str) -> String {
+        let place = self.place.join("control").join(name);
+        fs::read_to_string(place).expect("a text")
     }
 
     fn modes(&self) -> String {

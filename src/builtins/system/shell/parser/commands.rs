@@ -93,8 +93,8 @@ impl Cursor<'_> {
             }
             _ => return self.simple(),
         };
-        self.redirections()?;
-        Ok(compound)
+        let redirected = self.redirections()?;
+        Ok(redirected.around(compound))
     }
 
     fn keyword<T>(&mut self, word: &str, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
@@ -205,7 +205,7 @@ impl Cursor<'_> {
 
     fn simple(&mut self) -> Parsed<Command> {
         let (mut assignments, mut words) = (Vec::new(), Vec::<Word>::new());
-        let mut silent = self.redirections()?;
+        let mut redirected = self.redirections()?;
         while let Some(word) = self.word()? {
             self.skip_blanks();
             if words.is_empty()
@@ -218,21 +218,21 @@ impl Cursor<'_> {
                 Some(assignment) if words.is_empty() => assignments.push(assignment),
                 _ => words.push(word),
             }
-            silent |= self.redirections()?;
+            redirected.join(self.redirections()?);
         }
-        if assignments.is_empty() && words.is_empty() && !silent {
+        if assignments.is_empty() && words.is_empty() && !redirected.silent {
             return Err(self.error("a command"));
         }
-        Ok(Command::Simple {
+        let silent = redirected.silent;
+        Ok(redirected.around(Command::Simple {
             assignments,
             words,
             silent,
-        })
+        }))
     }
 
-    /// Passes over redirections; tells whether one of them takes the standard output away.
-    fn redirections(&mut self) -> Parsed<bool> {
-        let mut silent = false;
+    fn redirections(&mut self) -> Parsed<Redirected> {
+        let mut redirected = Redirected::default();
         loop {
             self.skip_blanks();
             let rest = self.rest();
@@ -247,19 +247,50 @@ impl Cursor<'_> {
             .find(|operator| rest[digits..].starts_with(operator));
             let Some(operator) = operator.filter(|operator| digits == 0 || *operator != "&>")
             else {
-                return Ok(silent);
+                return Ok(redirected);
             };
-            silent |= operator == "&>"
+            redirected.silent |= operator == "&>"
                 || operator.starts_with('>') && (digits == 0 || rest.starts_with("1>"));
             self.at += digits + operator.len();
             let target = self
                 .word()?
                 .ok_or_else(|| self.error("a file to redirect to"))?;
-            if operator == "<<" || operator == "<<-" {
-                self.pending.push((plain_text(&target), operator == "<<-"));
+            match operator {
+                "<<" | "<<-" => self.pending.push((plain_text(&target), operator == "<<-")),
+                // Not a file, but what another descriptor writes to.
+                ">&" if target.bare().is_some_and(is_descriptor) => {}
+                ">>" | ">&" | ">|" | ">" | "&>" | "<>" => redirected.writes.push(target),
+                _ => {}
             }
         }
     }
+}
+
+/// What redirections do to a command.
+#[derive(Default)]
+struct Redirected {
+    /// Whether one of them takes the standard output away.
+    silent: bool,
+    /// The files that are written to.
+    writes: Vec<Word>,
+}
+
+impl Redirected {
+    fn join(&mut self, other: Self) {
+        self.silent |= other.silent;
+        self.writes.extend(other.writes);
+    }
+
+    fn around(self, command: Command) -> Command {
+        if self.writes.is_empty() {
+            return command;
+        }
+        Command::Sequence(vec![Command::Writes(self.writes), command])
+    }
+}
+
+fn is_descriptor(target: &str) -> bool {
+    target == "-" || target.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `NAME=VALUE`, where the name and the equals sign are not quoted.

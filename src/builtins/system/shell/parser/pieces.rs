@@ -57,8 +57,8 @@ impl Cursor<'_> {
     fn dollar(&mut self, parts: &mut Parts, quoted: bool) -> Parsed<()> {
         let rest = self.rest();
         if rest.starts_with("((") {
-            let end = rest.find("))").ok_or_else(|| self.error("\"))\""))?;
-            self.at += end + 2;
+            let end = arithmetic_end(rest).ok_or_else(|| self.error("\"))\""))?;
+            self.at += end;
             parts.add(Part::Unknown);
         } else if self.eat("(") {
             let command = Rc::new(self.nested(|parser| parser.list())?);
@@ -138,6 +138,22 @@ impl Cursor<'_> {
         parts.add(Part::Substitution { command, quoted });
         Ok(())
     }
+}
+
+/// Where an arithmetic expression ends, brackets and substitutions within it passed over.
+fn arithmetic_end(rest: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, next) in rest.char_indices() {
+        match next {
+            '(' => depth += 1,
+            ')' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
 }
 
 /// The name after a dollar sign: a variable, an argument's number or one of the special ones.
