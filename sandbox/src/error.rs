@@ -85,13 +85,3 @@ pub enum SandboxError {
         source: io::Error,
     },
 }
-
-impl From<crate::order::Failure> for SandboxError {
-    fn from(failure: crate::order::Failure) -> Self {
-        let source = io::Error::from_raw_os_error(failure.errno);
-        Self::Setup {
-            attempted: failure.attempted,
-            source,
-        }
-    }
-}

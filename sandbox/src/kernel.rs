@@ -152,6 +152,54 @@ pub(crate) fn standard(number: i32) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
+/// What the kernel tells of a file, with another mode and owner.
+pub(crate) fn stat_bytes(file: &OwnedFd, mode: u32, uid: u32, gid: u32) -> io::Result<Vec<u8>> {
+    // SAFETY: the structure is plain numbers, all zero is valid, and the kernel fills it; afterwards it is read as the
+    // bytes it consists of, all of which are initialised.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        checked(libc::c_long::from(libc::fstat(
+            file.as_raw_fd(),
+            &raw mut stat,
+        )))?;
+        stat.st_mode = stat.st_mode & libc::S_IFMT | mode;
+        stat.st_uid = uid;
+        stat.st_gid = gid;
+        let bytes =
+            std::slice::from_raw_parts((&raw const stat).cast::<u8>(), size_of::<libc::stat>());
+        Ok(bytes.to_vec())
+    }
+}
+
+/// The same in the longer form, with what is in `mask`.
+pub(crate) fn statx_bytes(
+    file: &OwnedFd,
+    flags: i32,
+    mask: u32,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+) -> io::Result<Vec<u8>> {
+    // SAFETY: as above; the path is an empty C string.
+    unsafe {
+        let mut stat: libc::statx = std::mem::zeroed();
+        checked(libc::c_long::from(libc::statx(
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            flags | libc::AT_EMPTY_PATH,
+            mask,
+            &raw mut stat,
+        )))?;
+        let kind = u32::from(stat.stx_mode) & libc::S_IFMT;
+        stat.stx_mode = u16::try_from(kind | mode).map_err(io::Error::other)?;
+        stat.stx_uid = uid;
+        stat.stx_gid = gid;
+        let bytes =
+            std::slice::from_raw_parts((&raw const stat).cast::<u8>(), size_of::<libc::statx>());
+        Ok(bytes.to_vec())
+    }
+}
+
 /// A system call that waits for an answer.
 pub(crate) struct Question {
     pub(crate) id: u64,

@@ -26,6 +26,7 @@ mod inside;
 mod kernel;
 mod order;
 mod record;
+mod remedy;
 mod request;
 mod run;
 

@@ -26,6 +26,8 @@ pub(crate) struct Order {
     pub(crate) host_root: bool,
     /// Whether root is emulated.
     pub(crate) emulate: bool,
+    /// Modes and owners in the trees that are not ordinary.
+    pub(crate) modes: Vec<Owned>,
     pub(crate) program: OsString,
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
@@ -53,6 +55,15 @@ pub(crate) enum Composition {
     },
     /// The caller has composed the root as a folder.
     Folder,
+}
+
+/// The mode and the owner that something has in truth.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Owned {
+    pub(crate) path: OsString,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 /// A file or folder that is bound into the root.

@@ -13,6 +13,9 @@ use rustix::io::Errno;
 /// The attribute. Programs inside can neither see nor set it.
 pub(crate) const ATTRIBUTE: &str = "user.cognix.owner";
 
+/// Among the bits: the mode on the disk is meant, though it is one that a store has.
+pub(crate) const EXACT: u32 = 0o10000;
+
 /// An owner and set-id bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -31,7 +34,7 @@ impl Record {
         let record = Self {
             uid: parts.next()?.parse().ok()?,
             gid: parts.next()?.parse().ok()?,
-            bits: u32::from_str_radix(parts.next()?, 8).ok()? & 0o6000,
+            bits: u32::from_str_radix(parts.next()?, 8).ok()? & (0o6000 | EXACT),
         };
         parts.next().is_none().then_some(record)
     }
@@ -40,6 +43,16 @@ impl Record {
 /// What is recorded of an open file or directory.
 pub(crate) fn of(file: impl AsFd) -> io::Result<Option<Record>> {
     Ok(attribute(file, ATTRIBUTE)?.and_then(|text| Record::parse(&text)))
+}
+
+/// Whether an overlay copied this from a tree below.
+pub(crate) fn is_copied(file: impl AsFd) -> io::Result<bool> {
+    let mut value = [0; 256];
+    match fgetxattr(file, "user.overlay.origin", &mut value) {
+        Ok(_) | Err(Errno::RANGE) => Ok(true),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether an overlay shows nothing of the directories below this one.

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::lookup::{Before, Folders, Found, Tree, kind, names, open_folder, os};
 use super::{Change, Changes, Entry, Kind};
 use crate::error::SandboxError;
-use crate::record::{self, Record};
+use crate::record::{self, EXACT, Record};
 use crate::request::{Lower, Mode};
 
 /// How deep what a program wrote may be: each level holds a descriptor.
@@ -37,6 +37,8 @@ pub(crate) struct Written<'a> {
     pub(crate) lowers: &'a [Lower],
     /// Trees that nobody asked for: the skeleton and the mount points.
     pub(crate) hidden: &'a [&'a Path],
+    /// Whether the program saw real modes and owners.
+    pub(crate) emulated: bool,
     /// Owners of symlinks, by inode and time of birth.
     pub(crate) symlinks: &'a BTreeMap<(u64, i64, u32), (u32, u32)>,
 }
@@ -165,7 +167,7 @@ impl Reader<'_> {
             return Ok(false);
         }
         let found = before.find(name, path).map_err(failed)?;
-        let record = self.record(folder, name, &stat).map_err(failed)?;
+        let (record, copied) = self.record(folder, name, &stat).map_err(failed)?;
         let mut same = false;
         let mut origin = None;
         if let Before::Something(found) = &found
@@ -179,7 +181,8 @@ impl Reader<'_> {
                 None => false,
             };
         }
-        let mode = effective(&stat, record, origin);
+        let from = self.from(copied);
+        let mode = effective(&stat, record, origin, from);
         if let Some(found) = origin
             && same
             && mode == found.truth
@@ -229,7 +232,8 @@ impl Reader<'_> {
             Before::Something(found) if kind(&found.stat) == FileType::Directory => Some(found),
             _ => None,
         };
-        let mode = effective(stat, record, found.as_ref());
+        let from = self.from(record::is_copied(&inner).map_err(failed)?);
+        let mode = effective(stat, record, found.as_ref(), from);
         let nowhere = Folders::nowhere();
         let lowers = found.as_ref().map_or(&nowhere, |found| &found.folders);
         let below = self.folder(&inner, path, lowers, opaque, depth + 1)?;
@@ -275,29 +279,37 @@ impl Reader<'_> {
             ))
     }
 
-    /// What was recorded of an owner and of special bits.
-    fn record(&self, folder: &OwnedFd, name: &OsStr, stat: &Stat) -> io::Result<Option<Record>> {
+    /// What was recorded of something that is no directory, and whether it was copied from a tree.
+    fn record(
+        &self,
+        folder: &OwnedFd,
+        name: &OsStr,
+        stat: &Stat,
+    ) -> io::Result<(Option<Record>, bool)> {
         if kind(stat) == FileType::Symlink {
             let identity = record::identity(folder, name)?;
-            return Ok(self
-                .written
-                .symlinks
-                .get(&identity)
-                .map(|(uid, gid)| Record {
-                    uid: *uid,
-                    gid: *gid,
-                    bits: 0,
-                }));
+            let owner = self.written.symlinks.get(&identity);
+            let record = owner.map(|(uid, gid)| Record {
+                uid: *uid,
+                gid: *gid,
+                bits: 0,
+            });
+            return Ok((record, false));
         }
         if stat.st_mode & 0o400 == 0 {
-            chmodat(
-                folder,
-                name,
-                Bits::from_raw_mode(stat.st_mode & 0o777 | 0o400),
-                AtFlags::empty(),
-            )?;
+            let mode = Bits::from_raw_mode(stat.st_mode & 0o777 | 0o400);
+            chmodat(folder, name, mode, AtFlags::empty())?;
         }
-        record::of(&open_file(folder, name)?)
+        let file = open_file(folder, name)?;
+        Ok((record::of(&file)?, record::is_copied(&file)?))
+    }
+
+    fn from(&self, copied: bool) -> From {
+        match (self.written.emulated, copied) {
+            (false, _) => From::Unknown,
+            (true, true) => From::Tree,
+            (true, false) => From::Program,
+        }
     }
 
     fn failed(&self, path: &Path, source: io::Error) -> SandboxError {
@@ -309,31 +321,53 @@ impl Reader<'_> {
     }
 }
 
-/// The mode and the owner that something has in truth. What was not changed is what it was before; trees of a store show
-/// other modes than they stand for.
-fn effective(stat: &Stat, record: Option<Record>, found: Option<&Found<'_>>) -> Mode {
+/// The mode and the owner that something has in truth. What came from a tree and was not changed is what it was there;
+/// trees of a store show other modes than they stand for.
+fn effective(stat: &Stat, record: Option<Record>, found: Option<&Found<'_>>, from: From) -> Mode {
     let raw = stat.st_mode & 0o7777;
-    let (mut mode, inherited) = match found {
-        Some(found) if found.seen == raw || kind(stat) == FileType::Symlink => {
-            (found.truth.mode, true)
+    let (mut mode, mut owner) = (raw & !0o6000, (0, 0));
+    match (from, found) {
+        (From::Tree | From::Unknown, Some(found)) => {
+            if found.seen == raw {
+                mode = found.truth.mode;
+            }
+            owner = (found.truth.uid, found.truth.gid);
         }
-        _ => (raw, false),
-    };
-    let mut owner = match found {
-        Some(found) => (found.truth.uid, found.truth.gid),
-        None => (0, 0),
-    };
+        (From::Tree, None) => {
+            mode = match raw {
+                0o444 => 0o644,
+                0o555 => 0o755,
+                other => other & !0o6000,
+            };
+        }
+        (From::Program, _) | (From::Unknown, None) => {}
+    }
     if let Some(record) = record {
+        if record.bits & EXACT != 0 {
+            mode = raw;
+        }
         owner = (record.uid, record.gid);
-        mode = mode & !0o6000 | record.bits;
-    } else if !inherited {
-        mode &= !0o6000;
+        mode = mode & !0o6000 | record.bits & 0o6000;
+    }
+    if kind(stat) == FileType::Symlink {
+        mode = found.map_or(0o777, |found| found.truth.mode);
     }
     Mode {
         mode,
         uid: owner.0,
         gid: owner.1,
     }
+}
+
+/// Where something on the disk comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A tree: it was copied there.
+    Tree,
+    /// The program.
+    Program,
+    /// The program saw the modes of trees as they are, so it may have carried them on.
+    Unknown,
 }
 
 fn same_contents(

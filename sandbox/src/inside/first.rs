@@ -41,7 +41,7 @@ fn supervise(order: &Order) -> Step<()> {
     let signals =
         kernel::child_signals().or_fail(Cause::Setup, || "watching processes".to_owned())?;
     let (child, listener) = program::start(order)?;
-    let mut emulation = listener.map(|listener| Emulation::new(listener, upper));
+    let mut emulation = listener.map(|listener| Emulation::new(listener, order, upper));
     loop {
         let stdin = kernel::standard(0);
         let mut events = vec![

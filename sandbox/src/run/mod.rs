@@ -2,8 +2,10 @@
 
 mod clean;
 mod control_group;
+mod folder;
 mod log;
 mod process;
+mod trees;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use workspace::Workspace;
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     program: PathBuf,
+    overlays: bool,
 }
 
 impl Sandbox {
@@ -27,6 +30,7 @@ impl Sandbox {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            overlays: true,
         }
     }
 
@@ -34,6 +38,14 @@ impl Sandbox {
     #[must_use]
     pub fn current() -> Self {
         Self::new("/proc/self/exe")
+    }
+
+    /// Composes roots without overlay file systems, from links and copies. That is slower; it is done by itself where
+    /// the machine refuses overlays.
+    #[must_use]
+    pub fn without_overlays(mut self) -> Self {
+        self.overlays = false;
+        self
     }
 
     /// Runs a program to its end and passes on its log line by line, without line feeds.
@@ -49,14 +61,32 @@ impl Sandbox {
         cancelled: &dyn Fn() -> bool,
         log: &mut dyn FnMut(&[u8]),
     ) -> Result<Finished, SandboxError> {
+        match self.attempt(request, self.overlays, cancelled, log) {
+            // Nothing was run yet.
+            Err(Stopped::NoOverlays(_)) if self.overlays => {
+                self.attempt(request, false, cancelled, log)
+            }
+            result => result,
+        }
+        .map_err(|stopped| match stopped {
+            Stopped::NoOverlays(error) | Stopped::For(error) => error,
+        })
+    }
+
+    fn attempt(
+        &self,
+        request: &Request,
+        overlays: bool,
+        cancelled: &dyn Fn() -> bool,
+        log: &mut dyn FnMut(&[u8]),
+    ) -> Result<Finished, Stopped> {
         let group = ControlGroup::for_limits(&request.limits);
-        let (workspace, order) = Workspace::prepare(
-            request,
-            group.as_ref().is_some_and(ControlGroup::counts_processes),
-        )?;
+        let counted = group.as_ref().is_some_and(ControlGroup::counts_processes);
+        let (workspace, order) = Workspace::prepare(request, counted, overlays)?;
         let ended = process::run(&self.program, &order, request, group, cancelled, log)?;
         let mut changes = None;
         if request.access == Access::Changes {
+            workspace.note_points(&ended.made)?;
             changes = Some(workspace.changes(request, &ended.symlinks)?);
             workspace.keep()?;
         } else {
@@ -77,6 +107,19 @@ impl Sandbox {
         clean::remove(
             &std::path::absolute(workspace).map_err(workspace::io_error("find", workspace))?,
         )
+    }
+}
+
+/// Why a run came to no end of its own.
+enum Stopped {
+    /// Overlays are refused; it can be tried without.
+    NoOverlays(SandboxError),
+    For(SandboxError),
+}
+
+impl From<SandboxError> for Stopped {
+    fn from(error: SandboxError) -> Self {
+        Self::For(error)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::control_group::ControlGroup;
 use super::log::Log;
-use super::{Outcome, clean};
+use super::{Outcome, Stopped, clean};
 use crate::error::SandboxError;
-use crate::order::{Failure, NAME, Order, Report};
+use crate::order::{Cause, Failure, NAME, Order, Report};
 use crate::request::Request;
 
 /// How often clocks and the caller are looked at.
@@ -30,6 +30,8 @@ pub(super) struct Ended {
     pub(super) log_truncated: bool,
     /// Owners of symlinks, by inode and time of birth.
     pub(super) symlinks: BTreeMap<(u64, i64, u32), (u32, u32)>,
+    /// Mount points that were made in a root without overlays.
+    pub(super) made: Vec<PathBuf>,
 }
 
 struct Running {
@@ -44,6 +46,7 @@ struct Running {
     failure: Option<Failure>,
     ended: Option<i32>,
     symlinks: BTreeMap<(u64, i64, u32), (u32, u32)>,
+    made: Vec<PathBuf>,
 }
 
 /// Runs an order to its end.
@@ -54,7 +57,7 @@ pub(super) fn run(
     group: Option<ControlGroup>,
     cancelled: &dyn Fn() -> bool,
     sink: &mut dyn FnMut(&[u8]),
-) -> Result<Ended, SandboxError> {
+) -> Result<Ended, Stopped> {
     let mut running = Running::start(program, order, group.as_ref())?;
     let mut log = Log::new(sink, request.limits.log, request.limits.line);
     let started = Instant::now();
@@ -96,20 +99,28 @@ pub(super) fn run(
     running.end();
     log.finish();
     if let Some(stopped) = stopped {
-        return Err(stopped);
+        return Err(stopped.into());
     }
     if let Some(failure) = running.failure.take() {
-        return Err(failure.into());
+        let no_overlays = failure.cause == Cause::Overlay;
+        let error = SandboxError::from(failure);
+        return Err(if no_overlays {
+            Stopped::NoOverlays(error)
+        } else {
+            error.into()
+        });
     }
     let Some(status) = running.ended else {
         return Err(SandboxError::Lost {
             reason: "its first process ended before the program did; it may have been killed for lack of memory".to_owned(),
-        });
+        }
+        .into());
     };
     Ok(Ended {
         outcome: Outcome::from_wait_status(status),
         log_truncated: log.truncated,
         symlinks: std::mem::take(&mut running.symlinks),
+        made: std::mem::take(&mut running.made),
     })
 }
 
@@ -147,6 +158,7 @@ impl Running {
             failure: None,
             ended: None,
             symlinks: BTreeMap::new(),
+            made: Vec::new(),
         };
         if let Some(group) = group {
             group.admit(running.child.id())?;
@@ -234,7 +246,8 @@ impl Running {
                 Ok(Report::Symlink { identity, owner }) => {
                     self.symlinks.insert(identity, owner);
                 }
-                Ok(Report::Made(_)) | Err(_) => {}
+                Ok(Report::Made(made)) => self.made = made.into_iter().map(PathBuf::from).collect(),
+                Err(_) => {}
             }
         }
     }

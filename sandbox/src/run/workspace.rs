@@ -24,11 +24,9 @@ use std::path::{Component, Path, PathBuf};
 use crate::changes::{self, Changes, Written};
 use crate::error::SandboxError;
 use crate::order::{Binding, Composition, Order, SecretFile};
-use crate::request::{Access, Identity, Mount, Network, Request, SecretPlace};
-use crate::run::clean;
-
-/// The kernel takes 500 trees for one overlay; some are left for the skeleton and the mount points.
-const TREES: usize = 480;
+use crate::request::{Access, Identity, Lower, Mount, Network, Request, SecretPlace};
+use crate::run::folder::{Known, Merge};
+use crate::run::{clean, trees};
 
 /// A workspace that is emptied when it is dropped.
 pub(super) struct Workspace {
@@ -36,6 +34,8 @@ pub(super) struct Workspace {
     /// Mount points that were made inside the sources of other mounts, innermost last.
     points: Vec<PathBuf>,
     kept: bool,
+    /// What was in a root without overlays.
+    known: Known,
 }
 
 impl Workspace {
@@ -43,6 +43,7 @@ impl Workspace {
     pub(super) fn prepare(
         request: &Request,
         processes_counted: bool,
+        overlays: bool,
     ) -> Result<(Self, Order), SandboxError> {
         let folder = std::path::absolute(&request.workspace)
             .map_err(io_error("find", &request.workspace))?;
@@ -51,6 +52,7 @@ impl Workspace {
             folder,
             points: Vec::new(),
             kept: false,
+            known: Known::new(),
         };
         clean::empty(&workspace.folder)?;
         for name in [
@@ -69,7 +71,11 @@ impl Workspace {
         for name in ["points", "upper"] {
             make(&workspace.folder.join(name), 0o755)?;
         }
-        let root = workspace.layers(request)?;
+        let root = if overlays {
+            workspace.layers(request)?
+        } else {
+            workspace.merged(request)?
+        };
         let mounts = workspace.mounts(request)?;
         let order = workspace.order(request, root, mounts, processes_counted);
         Ok((workspace, order))
@@ -95,16 +101,54 @@ impl Workspace {
         clean::empty(&self.folder)
     }
 
+    /// One folder with everything.
+    fn merged(&mut self, request: &Request) -> Result<Composition, SandboxError> {
+        let folder = self.folder.join("merged");
+        make(&folder, 0o755)?;
+        let mut merge = Merge::into(
+            &folder,
+            request.access == Access::Changes,
+            request.identity == Identity::Root,
+        );
+        merge.add(&Lower::new(self.skeleton(request)?))?;
+        for lower in &request.root {
+            merge.add(lower)?;
+        }
+        self.known = merge.finish(&trees::modes(&request.root))?;
+        Ok(Composition::Folder)
+    }
+
+    /// Takes note of mount points that were made in a root without overlays, so that they are no change.
+    pub(super) fn note_points(&self, made: &[PathBuf]) -> Result<(), SandboxError> {
+        for path in made {
+            let Ok(found) = fs::symlink_metadata(self.folder.join("merged").join(path)) else {
+                continue;
+            };
+            let place = self.folder.join("points").join(path);
+            if found.is_dir() {
+                make_all(&self.folder.join("points"), &place)?;
+            } else {
+                if let Some(parent) = place.parent() {
+                    make_all(&self.folder.join("points"), parent)?;
+                }
+                write(&place, "")?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the program changed on a writable root.
     pub(super) fn changes(
         &self,
         request: &Request,
         symlinks: &BTreeMap<(u64, i64, u32), (u32, u32)>,
     ) -> Result<Changes, SandboxError> {
+        let whole = self.folder.join("merged").exists();
         changes::read(&Written {
-            folder: &self.folder.join("upper"),
-            whole: false,
-            known: &BTreeMap::new(),
+            folder: &self.folder.join(if whole { "merged" } else { "upper" }),
+            whole,
+            known: &self.known,
+            emulated: request.identity == Identity::Root,
             lowers: &request.root,
             hidden: &[&self.folder.join("g/0"), &self.folder.join("points")],
             symlinks,
@@ -132,7 +176,7 @@ impl Workspace {
             if !lower.removed.is_empty() {
                 let tree = self.folder.join(format!("g/{made_up}"));
                 made_up += 1;
-                whiteouts(&tree, &lower.removed)?;
+                trees::whiteouts(&tree, &lower.removed)?;
                 layers.push(self.link(layers.len(), &tree)?);
                 only_plain = false;
             }
@@ -148,7 +192,7 @@ impl Workspace {
                 &std::path::absolute(&lower.tree).map_err(io_error("find", &lower.tree))?,
             )?);
             let tree = self.folder.join(format!("g/{made_up}"));
-            if directory_modes(&tree, lower)? {
+            if trees::directory_modes(&tree, lower)? {
                 made_up += 1;
                 layers.push(self.link(layers.len(), &tree)?);
             }
@@ -156,7 +200,7 @@ impl Workspace {
                 plain = layers.len();
             }
         }
-        group(layers, plain, &self.folder)
+        trees::group(layers, plain, &self.folder)
     }
 
     fn link(&self, number: usize, tree: &Path) -> Result<String, SandboxError> {
@@ -317,6 +361,7 @@ impl Workspace {
             },
             host_root: rustix::process::geteuid().is_root(),
             emulate: request.identity == Identity::Root,
+            modes: trees::modes(&request.root),
             program: request.program.clone(),
             args: request.args.clone(),
             env: env.into_iter().collect::<Vec<(OsString, OsString)>>(),
@@ -346,79 +391,8 @@ impl Drop for Workspace {
 
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
-/// Splits trees into overlays of at most as many as the kernel takes. Only the first `plain` can be merged beforehand:
-/// what removes something must see all that is below it in one overlay.
-fn group(layers: Vec<String>, plain: usize, folder: &Path) -> Result<Composition, SandboxError> {
-    if layers.len() <= TREES {
-        return Ok(Composition::Overlay {
-            groups: Vec::new(),
-            layers,
-        });
-    }
-    let (below, above) = layers.split_at(plain);
-    let groups: Vec<Vec<String>> = below.chunks(TREES).map(<[String]>::to_vec).collect();
-    let mut layers = Vec::new();
-    for number in 0..groups.len() {
-        let name = format!("group/{number}");
-        make(&folder.join(&name), 0o755)?;
-        layers.push(name);
-    }
-    layers.extend_from_slice(above);
-    if layers.len() > TREES {
-        return Err(SandboxError::Setup {
-            attempted: format!(
-                "composing a root of {} trees, of which {} remove something from those below; at most {TREES} can",
-                below.len() + above.len(),
-                above.len(),
-            ),
-            source: io::ErrorKind::InvalidInput.into(),
-        });
-    }
-    Ok(Composition::Overlay { groups, layers })
-}
-
-/// A tree that takes paths away from those below it: devices 0:0, which everybody may make.
-fn whiteouts(tree: &Path, removed: &[PathBuf]) -> Result<(), SandboxError> {
-    make(tree, 0o755)?;
-    for path in removed {
-        let place = tree.join(relative(path)?);
-        if let Some(parent) = place.parent() {
-            make_all(tree, parent)?;
-        }
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &place,
-            rustix::fs::FileType::CharacterDevice,
-            rustix::fs::Mode::empty(),
-            0,
-        )
-        .map_err(|error| io_error("mark as removed", &place)(error.into()))?;
-    }
-    Ok(())
-}
-
-/// A tree of the directories whose real modes matter; false if there are none.
-fn directory_modes(tree: &Path, lower: &crate::request::Lower) -> Result<bool, SandboxError> {
-    let mut any = false;
-    for (path, mode) in &lower.modes {
-        let path = relative(path)?;
-        let found = fs::symlink_metadata(lower.tree.join(&path));
-        if !found.is_ok_and(|found| found.is_dir()) {
-            continue;
-        }
-        if !any {
-            make(tree, 0o755)?;
-            any = true;
-        }
-        let place = tree.join(&path);
-        make_all(tree, &place)?;
-        set_mode(&place, mode.mode & 0o1777)?;
-    }
-    Ok(any)
-}
-
 /// A path relative to the root, without anything that leads elsewhere.
-fn relative(path: &Path) -> Result<PathBuf, SandboxError> {
+pub(super) fn relative(path: &Path) -> Result<PathBuf, SandboxError> {
     let path = path.strip_prefix("/").unwrap_or(path);
     if path.as_os_str().is_empty()
         || !path
@@ -433,7 +407,7 @@ fn relative(path: &Path) -> Result<PathBuf, SandboxError> {
     Ok(path.to_owned())
 }
 
-fn make_all(base: &Path, folder: &Path) -> Result<(), SandboxError> {
+pub(super) fn make_all(base: &Path, folder: &Path) -> Result<(), SandboxError> {
     let Ok(inside) = folder.strip_prefix(base) else {
         return Ok(());
     };
@@ -446,7 +420,7 @@ fn make_all(base: &Path, folder: &Path) -> Result<(), SandboxError> {
 }
 
 /// Makes a folder with exactly this mode; one that is there gets it.
-fn make(folder: &Path, mode: u32) -> Result<(), SandboxError> {
+pub(super) fn make(folder: &Path, mode: u32) -> Result<(), SandboxError> {
     match DirBuilder::new().mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         result => result.map_err(io_error("make the folder", folder))?,
@@ -454,12 +428,12 @@ fn make(folder: &Path, mode: u32) -> Result<(), SandboxError> {
     set_mode(folder, mode)
 }
 
-fn set_mode(path: &Path, mode: u32) -> Result<(), SandboxError> {
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), SandboxError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .map_err(io_error("set the mode of", path))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), SandboxError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), SandboxError> {
     fs::write(path, text).map_err(io_error("write", path))?;
     set_mode(path, 0o644)
 }

@@ -1,5 +1,6 @@
 //! What a program changed on a writable root.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
         "links_are_not_followed_when_changes_are_read",
         hostile_links,
     ),
+    ("without_overlays_all_is_the_same", without_overlays),
 ];
 
 const TREE: &[(&str, &str)] = &[
@@ -92,8 +94,42 @@ pub(crate) fn check(setting: &Setting, script: &str, expected: &[(&str, &str)]) 
     assert_eq!(told(&ran), expected, "{script}");
 }
 
+thread_local! {
+    /// Whether settings of this thread go without overlays.
+    static WITHOUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Roots from links and copies hold all that roots from overlays hold.
+fn without_overlays() {
+    WITHOUT.set(true);
+    for (name, test) in TESTS {
+        if *name != "without_overlays_all_is_the_same" {
+            test();
+        }
+    }
+    WITHOUT.set(false);
+    let mut setting = Setting::builder();
+    setting.sandbox = setting.sandbox.clone().without_overlays();
+    let tree = setting.tree(TREE);
+    assert_eq!(
+        setting
+            .sh("cat /opt/dir/x; echo x > /opt/dir/x || echo refused; pwd")
+            .good()
+            .lines()
+            .last(),
+        Some("/")
+    );
+    assert_eq!(
+        fs::read_to_string(tree.join("opt/dir/x")).expect("it is there"),
+        "x\n"
+    );
+}
+
 fn setting() -> Setting {
     let mut setting = Setting::root();
+    if WITHOUT.get() {
+        setting.sandbox = setting.sandbox.clone().without_overlays();
+    }
     setting.tree(TREE);
     setting
 }

@@ -5,6 +5,10 @@
 #![expect(clippy::print_stdout, reason = "this is a test runner")]
 
 mod changes;
+mod escape;
+mod limits;
+mod network;
+mod probes;
 mod root;
 mod setting;
 mod visible;
@@ -23,8 +27,21 @@ pub(crate) type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     cognix_sandbox::run_if_asked();
-    let tests: Vec<Test> = [visible::TESTS, changes::TESTS, root::TESTS].concat();
+    let tests: Vec<Test> = [
+        visible::TESTS,
+        changes::TESTS,
+        root::TESTS,
+        network::TESTS,
+        limits::TESTS,
+        escape::TESTS,
+    ]
+    .concat();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, word] = &arguments[..]
+        && first == "--sleep-in-a-sandbox"
+    {
+        limits::sleep_in_a_sandbox(word);
+    }
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in &tests {
             println!("{name}: test");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cognix_sandbox::{Access, Identity};
+use cognix_sandbox::{Access, Identity, Mode};
 
 use crate::Test;
 use crate::changes::check;
@@ -21,6 +21,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("box_4_devices_cannot_be_made", devices),
     ("attributes_are_neither_seen_nor_kept", attributes),
     ("a_user_can_be_added", user_added),
+    ("files_look_as_they_are_in_truth", looks),
+    ("copies_carry_on_what_was_seen", copies),
 ];
 
 fn setting() -> Setting {
@@ -244,6 +246,7 @@ fn user_added() {
     setting.tree(&[
         ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
         ("etc/group", "root:x:0:\n"),
+        ("etc/skel/.profile", "hello\n"),
         ("home/", ""),
     ]);
     check(
@@ -258,6 +261,107 @@ fn user_added() {
             ),
             ("home", "unchanged"),
             ("home/app", "dir 755 1234:1234"),
+            ("home/app/.profile", "file \"hello\\n\" 644 1234:1234"),
+        ],
+    );
+}
+
+/// A setting with modes and owners that a store cannot hold.
+fn owned() -> Setting {
+    let mut setting = setting();
+    setting.tree(&[
+        ("etc/shadow", "s\n"),
+        ("bin2/su", "su\n"),
+        ("var/mail/", ""),
+        ("var/tmp/", ""),
+        ("srv/plain", "p\n"),
+    ]);
+    let modes = &mut setting.request.root.last_mut().expect("a tree").modes;
+    for (path, mode, uid, gid) in [
+        ("etc/shadow", 0o640, 0, 42),
+        ("bin2/su", 0o4755, 0, 0),
+        ("var/mail", 0o2775, 0, 8),
+        ("var/tmp", 0o1777, 0, 0),
+    ] {
+        modes.insert(path.into(), Mode { mode, uid, gid });
+    }
+    setting
+}
+
+fn looks() {
+    for overlays in [true, false] {
+        let mut setting = owned();
+        if !overlays {
+            setting.sandbox = setting.sandbox.clone().without_overlays();
+        }
+        let script = "set -e
+            cd /; stat -c '%n %a %u:%g' etc/shadow bin2/su var/mail var/tmp srv srv/plain
+            chown 7:8 srv/plain; chmod 4711 srv/plain; stat -c '%n %a %u:%g' srv/plain
+            ln -s x srv/link; chown -h 5:6 srv/link; stat -c '%n %u:%g' srv/link
+            chmod 444 srv/a; stat -c '%n %a' srv/a
+            touch srv/new; chmod 444 srv/new; stat -c '%n %a' srv/new; chmod 644 srv/new
+            python3 -c 'import os
+for s in os.stat(\"/etc/shadow\"), os.lstat(\"/etc/shadow\"), os.fstat(os.open(\"/etc/shadow\", os.O_RDONLY)), os.stat(\"shadow\", dir_fd=os.open(\"/etc\", os.O_RDONLY)):
+    print(\"%o %d:%d %d\" % (s.st_mode, s.st_uid, s.st_gid, s.st_size))'";
+        let ran = setting.sh(script);
+        assert_eq!(
+            ran.good().lines().collect::<Vec<_>>(),
+            [
+                "etc/shadow 640 0:42",
+                "bin2/su 4755 0:0",
+                "var/mail 2775 0:8",
+                "var/tmp 1777 0:0",
+                "srv 755 0:0",
+                "srv/plain 644 0:0",
+                "srv/plain 4711 7:8",
+                "srv/link 5:6",
+                "srv/a 444",
+                "srv/new 444",
+                "100640 0:42 2",
+                "100640 0:42 2",
+                "100640 0:42 2",
+                "100640 0:42 2",
+            ],
+            "with overlays: {overlays}"
+        );
+        let expected = [
+            ("srv", "unchanged"),
+            ("srv/a", "file \"a\\n\" 444"),
+            ("srv/link", "link x 777 5:6"),
+            ("srv/new", "file \"\" 644"),
+            ("srv/plain", "file \"p\\n\" 4711 7:8"),
+        ];
+        let told = crate::changes::told(&ran);
+        let told: Vec<(&str, &str)> = told
+            .iter()
+            .map(|(path, word)| (path.as_str(), word.as_str()))
+            .collect();
+        assert_eq!(told, expected, "with overlays: {overlays}");
+    }
+}
+
+fn copies() {
+    check(
+        &owned(),
+        "set -e
+        cp -a /etc/shadow /etc/shadow-; cp -p /bin2/su /bin2/su2; cp -a /var/mail /var/mail2
+        mv /srv/a /srv/moved; cp /srv/plain /srv/plain2
+        sed -i s/p/q/ /srv/plain; install -m 444 /srv/b/c /srv/installed
+        cp -p /etc/shadow /etc/tmp; echo t >> /etc/tmp; mv /etc/tmp /etc/shadow",
+        &[
+            ("bin2", "unchanged"),
+            ("bin2/su2", "file \"su\\n\" 4755"),
+            ("etc", "unchanged"),
+            ("etc/shadow", "file \"s\\nt\\n\" 640 0:42"),
+            ("etc/shadow-", "file \"s\\n\" 640 0:42"),
+            ("srv", "unchanged"),
+            ("srv/a", "removed"),
+            ("srv/installed", "file \"c\\n\" 444"),
+            ("srv/moved", "file \"a\\n\" 644"),
+            ("srv/plain", "file \"q\\n\" 644"),
+            ("srv/plain2", "file \"p\\n\" 644"),
+            ("var", "unchanged"),
+            ("var/mail2", "dir 2775 0:8"),
         ],
     );
 }

@@ -11,6 +11,7 @@ use cognix_sandbox::{Access, Finished, Identity, Lower, Mount, Request, Sandbox,
 pub(crate) struct Setting {
     folder: tempfile::TempDir,
     pub(crate) request: Request,
+    pub(crate) sandbox: Sandbox,
 }
 
 /// What came of a run.
@@ -44,7 +45,11 @@ impl Setting {
         request
             .env
             .insert("PATH".into(), "/usr/bin:/bin:/usr/sbin:/sbin".into());
-        Self { folder, request }
+        Self {
+            folder,
+            request,
+            sandbox: Sandbox::current(),
+        }
     }
 
     pub(crate) fn builder() -> Self {
@@ -89,7 +94,7 @@ impl Setting {
         let mut request = self.request.clone();
         request.program = program.into();
         request.args = args.iter().map(OsString::from).collect();
-        run(&request)
+        run(&self.sandbox, &request)
     }
 }
 
@@ -116,9 +121,9 @@ impl Drop for Setting {
     }
 }
 
-pub(crate) fn run(request: &Request) -> Ran {
+pub(crate) fn run(sandbox: &Sandbox, request: &Request) -> Ran {
     let mut lines = Vec::new();
-    let result = Sandbox::current().run(request, &|| false, &mut |line| {
+    let result = sandbox.run(request, &|| false, &mut |line| {
         lines.push(String::from_utf8_lossy(line).into_owned());
     });
     Ran { result, lines }

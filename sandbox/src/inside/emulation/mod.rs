@@ -6,44 +6,71 @@
 //!
 //! Answers are about bookkeeping, never about protection: a program that changes its arguments meanwhile fools itself.
 
+mod appearance;
 mod target;
 
-use std::ffi::OsString;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 
 use libc::c_long;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags, chmod, chownat, fstat, getxattr,
-    openat2, readlink, setxattr,
+    AtFlags, FileType, Gid, Mode, Uid, XattrFlags, chmod, chownat, fstat, getxattr, setxattr,
 };
 use rustix::io::Errno;
 
 use super::report;
 use crate::kernel::{self, Answer, Question};
-use crate::order::Report;
-use crate::record::{ATTRIBUTE, Record, identity};
+use crate::order::{Order, Report};
+use crate::record::{ATTRIBUTE, EXACT, Record};
+use appearance::{Appearance, Looks};
 use target::Caller;
 
 const FCHMODAT2: c_long = 452;
 
+/// Questions about looks.
+const LOOKING: &[c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+];
+
 /// Answers the program's questions.
 pub(super) struct Emulation {
     listener: OwnedFd,
-    /// The folder on the disk that changes go to; symlinks are known by their place in it.
-    upper: Option<OwnedFd>,
+    appearance: Appearance,
+    /// Owners of symlinks, which cannot have attributes.
+    symlinks: RefCell<BTreeMap<(u64, i64, u32), (u32, u32)>>,
 }
 
 /// What was asked for.
 enum Wish {
-    Owner { uid: u32, gid: u32 },
+    Owner {
+        uid: u32,
+        gid: u32,
+    },
     Mode(u32),
+    /// To be told what it looks like, at an address.
+    Looks(u64),
+    /// The same with flags and a mask.
+    LongLooks {
+        address: u64,
+        flags: i32,
+        mask: u32,
+    },
 }
 
 impl Emulation {
-    pub(super) fn new(listener: OwnedFd, upper: Option<OwnedFd>) -> Self {
-        Self { listener, upper }
+    pub(super) fn new(listener: OwnedFd, order: &Order, upper: Option<OwnedFd>) -> Self {
+        Self {
+            listener,
+            appearance: Appearance::new(order, upper),
+            symlinks: RefCell::default(),
+        }
     }
 
     pub(super) fn listener(&self) -> &OwnedFd {
@@ -62,6 +89,8 @@ impl Emulation {
         };
         let answer = match self.decide(&question) {
             Ok(answer) => answer,
+            // Whatever is wrong with a question about looks, the kernel says it best.
+            Err(_) if LOOKING.contains(&c_long::from(question.call)) => Answer::Proceed,
             Err(error) => Answer::Error(error.raw_os_error()),
         };
         // A thread that is gone needs no answer.
@@ -90,6 +119,24 @@ impl Emulation {
             libc::SYS_fchmod => (caller.open(low(first))?, mode(second)),
             libc::SYS_fchmodat => (caller.at(low(first), second, 0)?, mode(third)),
             FCHMODAT2 => (caller.at(low(first), second, low(fourth))?, mode(third)),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_stat => (caller.at(here, first, 0)?, Wish::Looks(second)),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_lstat => (caller.at(here, first, nofollow)?, Wish::Looks(second)),
+            libc::SYS_fstat => (caller.open(low(first))?, Wish::Looks(second)),
+            libc::SYS_newfstatat => (
+                caller.at(low(first), second, low(fourth))?,
+                Wish::Looks(third),
+            ),
+            libc::SYS_statx => {
+                let flags = low(third);
+                let wish = Wish::LongLooks {
+                    address: fifth,
+                    flags: flags & libc::AT_STATX_SYNC_TYPE,
+                    mask: low(fourth).cast_unsigned(),
+                };
+                (caller.at(low(first), second, flags)?, wish)
+            }
             _ => return Err(Errno::NOSYS),
         };
         // Between the question and the look at its thread, another thread could have got the number.
@@ -98,107 +145,115 @@ impl Emulation {
         }
         match wish {
             Wish::Owner { uid, gid } => self.give(&file, uid, gid),
-            Wish::Mode(mode) => permit(&file, mode),
+            Wish::Mode(mode) => self.permit(&file, mode),
+            Wish::Looks(address) => {
+                let Some((mode, uid, gid)) = self.looks(&file)? else {
+                    return Ok(Answer::Proceed);
+                };
+                let bytes = kernel::stat_bytes(&file, mode, uid, gid).map_err(|_| Errno::IO)?;
+                caller.write(address, &bytes)
+            }
+            Wish::LongLooks {
+                address,
+                flags,
+                mask,
+            } => {
+                let Some((mode, uid, gid)) = self.looks(&file)? else {
+                    return Ok(Answer::Proceed);
+                };
+                let bytes = kernel::statx_bytes(&file, flags, mask, mode, uid, gid)
+                    .map_err(|_| Errno::IO)?;
+                caller.write(address, &bytes)
+            }
         }
+    }
+
+    /// What a file looks like, unless it looks as it is.
+    fn looks(&self, file: &OwnedFd) -> Result<Option<Looks>, Errno> {
+        let Some(seen) = self.appearance.see(file)? else {
+            return Ok(None);
+        };
+        let record = if seen.kind == FileType::Symlink {
+            let owner = self
+                .appearance
+                .symlink(&seen.path)
+                .and_then(|identity| self.symlinks.borrow().get(&identity).copied());
+            owner.map(|(uid, gid)| Record { uid, gid, bits: 0 })
+        } else {
+            recorded(file)?
+        };
+        let looks = self.appearance.looks(&seen, record);
+        Ok((!Appearance::plain(&seen, looks)).then_some(looks))
     }
 
     /// Gives a file to somebody. `u32::MAX` leaves a part as it is.
     fn give(&self, file: &OwnedFd, uid: u32, gid: u32) -> Result<Answer, Errno> {
         let stat = fstat(file)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => {
-                self.give_symlink(file, uid, gid)?;
-                return Ok(Answer::Success);
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let keep = |wanted: u32, old: u32| if wanted == u32::MAX { old } else { wanted };
+        if kind == FileType::Symlink {
+            // A symlink of a tree below gets its own copy, which then has an identity.
+            chownat(
+                file,
+                "",
+                Some(Uid::ROOT),
+                Some(Gid::ROOT),
+                AtFlags::EMPTY_PATH,
+            )?;
+            let (_, old_uid, old_gid) = self.looks(file)?.unwrap_or((0, 0, 0));
+            let place = self.appearance.see(file)?;
+            if let Some(identity) = place.and_then(|seen| self.appearance.symlink(&seen.path)) {
+                let owner = (keep(uid, old_uid), keep(gid, old_gid));
+                self.symlinks.borrow_mut().insert(identity, owner);
+                report(&Report::Symlink { identity, owner });
             }
-            FileType::RegularFile | FileType::Directory => {}
-            // Pipes, sockets and devices are no result.
-            _ => return Ok(Answer::Success),
-        }
-        let old = recorded(file)?;
-        let (old_uid, old_gid, old_bits) =
-            old.map_or((0, 0, 0), |old| (old.uid, old.gid, old.bits));
-        let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let record = Record {
-            uid: if uid == u32::MAX { old_uid } else { uid },
-            gid: if gid == u32::MAX { old_gid } else { gid },
-            // As the kernel does: who gets a file does not get its powers.
-            bits: if directory { old_bits } else { 0 },
-        };
-        if old.is_none()
-            && record
-                == (Record {
-                    uid: 0,
-                    gid: 0,
-                    bits: 0,
-                })
-            && (uid, gid) == (u32::MAX, u32::MAX)
-        {
             return Ok(Answer::Success);
         }
+        if !matches!(kind, FileType::RegularFile | FileType::Directory) {
+            // Pipes, sockets and devices are no result.
+            return Ok(Answer::Success);
+        }
+        let old = recorded(file)?;
+        if (uid, gid) == (u32::MAX, u32::MAX) && old.is_none() {
+            return Ok(Answer::Success);
+        }
+        let (mode, old_uid, old_gid) = self.looks(file)?.unwrap_or((0, 0, 0));
+        let exact = old.map_or(0, |old| old.bits & EXACT);
+        // As the kernel does: who gets a file does not get its powers.
+        let bits = if kind == FileType::Directory {
+            mode & 0o6000
+        } else {
+            0
+        };
+        let record = Record {
+            uid: keep(uid, old_uid),
+            gid: keep(gid, old_gid),
+            bits: bits | exact,
+        };
         write(file, record)?;
         Ok(Answer::Success)
     }
 
-    fn give_symlink(&self, file: &OwnedFd, uid: u32, gid: u32) -> Result<(), Errno> {
-        let Some(upper) = &self.upper else {
-            return Ok(());
-        };
-        // A symlink of a tree below gets its own copy, which then has an identity.
-        chownat(
-            file,
-            "",
-            Some(Uid::ROOT),
-            Some(Gid::ROOT),
-            AtFlags::EMPTY_PATH,
-        )?;
-        let path = readlink(proc_path(file), Vec::new())?;
-        let path = std::path::PathBuf::from(OsString::from_vec(path.into_bytes()));
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Ok(());
-        };
-        let parent = parent.strip_prefix("/").unwrap_or(parent);
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        let resolve = rustix::fs::ResolveFlags::BENEATH | rustix::fs::ResolveFlags::NO_SYMLINKS;
-        let folder = openat2(
-            upper,
-            parent,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        );
-        // It lies in a mount of its own.
-        let Ok(folder) = folder else {
-            return Ok(());
-        };
-        if let Ok(identity) = identity(&folder, name) {
-            let keep = |part: u32| if part == u32::MAX { 0 } else { part };
-            report(&Report::Symlink {
-                identity,
-                owner: (keep(uid), keep(gid)),
-            });
+    /// Sets a mode, and records what must not be on the disk, and what would be taken for a mode of a store.
+    fn permit(&self, file: &OwnedFd, mode: u32) -> Result<Answer, Errno> {
+        let old = recorded(file)?;
+        let looks = self.looks(file)?;
+        let mut bits = mode & 0o6000;
+        if matches!(mode, 0o444 | 0o555) {
+            bits |= EXACT;
         }
-        Ok(())
+        let special = looks.is_some_and(|(mode, ..)| mode & 0o6000 != 0);
+        if bits == 0 && !special && old.is_none_or(|old| old.bits == 0) {
+            return Ok(Answer::Proceed);
+        }
+        let (_, uid, gid) = looks.unwrap_or_default();
+        chmod(proc_path(file), Mode::from_raw_mode(mode & 0o1777))?;
+        let kind = FileType::from_raw_mode(fstat(file)?.st_mode);
+        if matches!(kind, FileType::RegularFile | FileType::Directory) {
+            write(file, Record { uid, gid, bits })?;
+        }
+        Ok(Answer::Success)
     }
-}
-
-/// Sets a mode, and records what must not be on the disk.
-fn permit(file: &OwnedFd, mode: u32) -> Result<Answer, Errno> {
-    let bits = mode & 0o6000;
-    let old = recorded(file)?;
-    if bits == 0 && old.is_none_or(|old| old.bits == 0) {
-        return Ok(Answer::Proceed);
-    }
-    chmod(proc_path(file), Mode::from_raw_mode(mode & 0o1777))?;
-    let kind = FileType::from_raw_mode(fstat(file)?.st_mode);
-    if matches!(kind, FileType::RegularFile | FileType::Directory) {
-        let (uid, gid) = old.map_or((0, 0), |old| (old.uid, old.gid));
-        write(file, Record { uid, gid, bits })?;
-    }
-    Ok(Answer::Success)
 }
 
 fn recorded(file: &OwnedFd) -> Result<Option<Record>, Errno> {

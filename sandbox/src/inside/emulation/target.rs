@@ -1,7 +1,7 @@
 //! Finds the file that a thread means: from its folder, through its descriptors, below its root.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlink, stat};
 use rustix::io::Errno;
+
+use crate::kernel::Answer;
 
 /// The longest path, with its end.
 const LONGEST: usize = 4096;
@@ -40,7 +42,15 @@ impl Caller {
 
     /// What a path in the thread's memory leads to.
     pub(super) fn at(&self, folder: i32, address: u64, flags: i32) -> Result<OwnedFd, Errno> {
-        let path = self.text(address)?;
+        let path = if address == 0 && flags & libc::AT_EMPTY_PATH != 0 {
+            CString::default()
+        } else {
+            self.text(address)?
+        };
+        if path.as_bytes().starts_with(b"/proc/") {
+            // It would be ours, and nothing there is kept.
+            return Err(Errno::XDEV);
+        }
         if path.is_empty() {
             if flags & libc::AT_EMPTY_PATH == 0 {
                 return Err(Errno::NOENT);
@@ -88,6 +98,16 @@ impl Caller {
             )));
         let root = openat(CWD, root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         openat2(&root, whole, how, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    /// Puts an answer into the thread's memory.
+    pub(super) fn write(&self, address: u64, bytes: &[u8]) -> Result<Answer, Errno> {
+        OpenOptions::new()
+            .write(true)
+            .open(self.proc("mem"))
+            .and_then(|memory| memory.write_all_at(bytes, address))
+            .map_err(|_| Errno::FAULT)?;
+        Ok(Answer::Success)
     }
 
     fn proc(&self, name: &str) -> PathBuf {

@@ -1,0 +1,427 @@
+//! What a program may use, and that nothing of it is left (BOX-4, BOX-5, LIM-3).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cognix_sandbox::{Lower, Outcome, Sandbox, SandboxError, Secret, SecretPlace, Variation};
+
+use crate::Test;
+use crate::setting::{Setting, run};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("lim_3_a_fork_bomb_is_bounded", fork_bomb),
+    ("lim_3_an_endless_loop_ends", endless_loop),
+    ("lim_3_silence_ends", silence),
+    ("lim_3_a_flood_is_cut", flood),
+    ("lim_3_memory_is_bounded", memory),
+    ("lim_3_disk_is_bounded", disk),
+    ("box_5_what_hides_in_other_sessions_ends", daemons),
+    ("box_5_the_end_of_the_caller_is_the_end", caller_killed),
+    ("a_caller_can_stop_it", cancelled),
+    ("box_4_descriptors_are_closed", descriptors),
+    ("hundreds_of_trees_make_one_root", many_trees),
+    ("sec_1_secrets_are_masked_and_on_no_disk", secrets),
+    ("conditions_can_be_varied", variation),
+    ("what_is_missing_is_named", missing),
+    ("nothing_is_left_in_the_workspace", workspace),
+];
+
+/// A time within which a sandbox must be gone once it is ended.
+const GONE: Duration = Duration::from_secs(5);
+
+/// How many processes of this test's sandboxes there are, by a word of their command lines.
+fn processes(word: &str) -> usize {
+    let own = std::process::id().to_string();
+    fs::read_dir("/proc")
+        .expect("processes")
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let text = fs::read(format!("/proc/{name}/cmdline")).ok()?;
+            (name != own && String::from_utf8_lossy(&text).contains(word)).then_some(())
+        })
+        .count()
+}
+
+fn fork_bomb() {
+    let mut setting = Setting::builder();
+    setting.request.limits.processes = 400;
+    setting.request.limits.time = Duration::from_secs(3);
+    let bomb = "
+import os, time
+count = 0
+while True:
+    try:
+        if os.fork() == 0: time.sleep(1000)
+        count += 1
+    except OSError as error:
+        print(count, error.errno, flush=True)
+        time.sleep(1000)
+";
+    for identity in [
+        cognix_sandbox::Identity::Builder,
+        cognix_sandbox::Identity::Root,
+    ] {
+        setting.request.identity = identity;
+        let started = Instant::now();
+        let ran = setting.run("/usr/bin/python3", &["-c", bomb]);
+        assert!(
+            matches!(ran.result, Err(SandboxError::TimedOut { .. })),
+            "{:?}",
+            ran.result
+        );
+        assert!(started.elapsed() < Duration::from_secs(3) + GONE);
+        let [line] = &ran.lines[..] else {
+            panic!("{:?}", ran.lines);
+        };
+        let count: usize = line
+            .split(' ')
+            .next()
+            .expect("a number")
+            .parse()
+            .expect("a number");
+        assert!((300..=400).contains(&count), "{line}");
+    }
+    // Outside, the same number of processes is no problem.
+    let control = "
+import os, time, signal
+pids = []
+for _ in range(420):
+    pid = os.fork()
+    if pid == 0: time.sleep(100)
+    pids.append(pid)
+for pid in pids: os.kill(pid, signal.SIGKILL)
+";
+    assert!(
+        Command::new("/usr/bin/python3")
+            .args(["-c", control])
+            .status()
+            .expect("python")
+            .success()
+    );
+}
+
+fn endless_loop() {
+    let mut setting = Setting::builder();
+    setting.request.limits.time = Duration::from_secs(1);
+    let started = Instant::now();
+    let ran =
+        setting.sh("trap '' TERM INT HUP; (while :; do :; done) & while :; do echo busy; done");
+    assert!(
+        matches!(ran.result, Err(SandboxError::TimedOut { .. })),
+        "{:?}",
+        ran.result
+    );
+    assert!(started.elapsed() < Duration::from_secs(1) + GONE);
+}
+
+fn silence() {
+    let mut setting = Setting::builder();
+    setting.request.limits.silence = Duration::from_secs(1);
+    let started = Instant::now();
+    let ran = setting.sh("echo hello; sleep 100");
+    assert!(
+        matches!(ran.result, Err(SandboxError::Silent { .. })),
+        "{:?}",
+        ran.result
+    );
+    assert_eq!(ran.lines, ["hello"]);
+    assert!(started.elapsed() < Duration::from_secs(1) + GONE);
+    // Who speaks in time is not silent, and who sent its output elsewhere but ends is not either.
+    setting
+        .sh("for n in 1 2 3; do sleep 0.5; echo $n; done")
+        .good();
+}
+
+fn flood() {
+    let mut setting = Setting::builder();
+    setting.request.limits.log = 1 << 20;
+    let ran = setting.sh("yes 123456789 | head -c 20000000; exit 3");
+    let finished = ran.result.expect("it ran");
+    assert_eq!(finished.outcome, Outcome::Exited(3));
+    assert!(finished.log_truncated);
+    assert_eq!(ran.lines.len(), (1 << 20) / 10 + 1);
+    assert_eq!(
+        ran.lines.last().map(String::as_str),
+        Some("[log cut after 1048570 bytes]")
+    );
+    let ran = setting.sh("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end");
+    assert_eq!(ran.lines.len(), 2);
+    assert_eq!(
+        ran.lines[0].len(),
+        65536 + " [line cut: 134464 more bytes]".len()
+    );
+    assert_eq!(ran.lines[1], "end");
+}
+
+fn memory() {
+    let mut setting = Setting::builder();
+    let script = "x = bytearray(600 << 20); print('got it')";
+    assert_eq!(
+        setting.run("/usr/bin/python3", &["-c", script]).good(),
+        "got it"
+    );
+    setting.request.limits.memory = Some(400 << 20);
+    let ran = setting.run("/usr/bin/python3", &["-c", script]);
+    assert!(
+        ran.lines.concat().contains("MemoryError"),
+        "{:?} {:?}",
+        ran.lines,
+        ran.result
+    );
+}
+
+fn disk() {
+    let mut setting = Setting::builder();
+    let script = "for n in 1 2 3 4; do head -c 4000000 /dev/zero > /build/$n; done; sleep 20";
+    setting.request.limits.disk = Some(8 << 20);
+    let started = Instant::now();
+    let ran = setting.sh(script);
+    assert!(
+        matches!(ran.result, Err(SandboxError::DiskFull { .. })),
+        "{:?}",
+        ran.result
+    );
+    assert!(started.elapsed() < Duration::from_secs(15));
+    // One file alone is bounded by the kernel at once.
+    let ran = setting.sh("head -c 20000000 /dev/zero > /build/large");
+    assert!(!ran.result.expect("it ran").outcome.success());
+}
+
+const HIDE: &str = "
+import os, sys, time
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.close(0); os.close(1); os.close(2)
+            time.sleep(1000)
+        os._exit(0)
+";
+
+fn daemons() {
+    let word = format!("cognix-hidden-{}", std::process::id());
+    let setting = Setting::builder();
+    let script = format!("# {word}{HIDE}print('started')");
+    assert_eq!(
+        setting.run("/usr/bin/python3", &["-c", &script]).good(),
+        "started"
+    );
+    assert_eq!(processes(&word), 0);
+}
+
+/// The caller is killed without a chance to end anything.
+fn caller_killed() {
+    let word = format!("cognix-orphan-{}", std::process::id());
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut caller = Command::new(std::env::current_exe().expect("the test"))
+        .args(["--sleep-in-a-sandbox", &word])
+        .env("TMPDIR", folder.path())
+        .spawn()
+        .expect("the test starts again");
+    let started = Instant::now();
+    while processes(&word) < 3 {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{}",
+            processes(&word)
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    caller.kill().expect("it is killed");
+    caller.wait().expect("it ended");
+    let killed = Instant::now();
+    while processes(&word) > 0 {
+        assert!(killed.elapsed() < GONE, "{} left", processes(&word));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the killed caller does.
+pub(crate) fn sleep_in_a_sandbox(word: &str) {
+    let setting = Setting::builder();
+    let script = format!("# {word}{HIDE}\ntime.sleep(1000)");
+    setting.run("/usr/bin/python3", &["-c", &script]).good();
+}
+
+fn cancelled() {
+    let setting = Setting::builder();
+    let mut request = setting.request.clone();
+    request.args = vec!["-c".into(), "echo hello; sleep 1000".into()];
+    let heard = AtomicBool::new(false);
+    let started = Instant::now();
+    let result = Sandbox::current().run(&request, &|| heard.load(Ordering::Relaxed), &mut |_| {
+        heard.store(true, Ordering::Relaxed);
+    });
+    assert!(matches!(result, Err(SandboxError::Cancelled)), "{result:?}");
+    assert!(started.elapsed() < GONE);
+}
+
+fn descriptors() {
+    let open = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let _inherited: Vec<_> = (0..20)
+        .map(|_| rustix::io::dup(&open).expect("a descriptor"))
+        .collect();
+    let log = Setting::builder()
+        .sh("ls -l /proc/self/fd | grep -c socket; ls /proc/$$/fd | tr '\\n' ' '");
+    let log = log.lines.join(" ");
+    assert!(
+        log.starts_with("0 0 1 2 ") && log.split_whitespace().count() <= 5,
+        "{log}"
+    );
+}
+
+fn many_trees() {
+    let mut setting = Setting::root();
+    let folder = setting.folder().join("many");
+    fs::create_dir(&folder).expect("a folder");
+    for number in 0..700 {
+        let tree = folder.join(number.to_string());
+        fs::create_dir_all(tree.join("opt")).expect("a tree");
+        fs::write(tree.join(format!("opt/{number}")), number.to_string()).expect("a file");
+        fs::write(tree.join("opt/last"), number.to_string()).expect("a file");
+        setting.request.root.push(Lower::new(&tree));
+    }
+    let top = setting.request.root.last_mut().expect("a tree");
+    top.removed.push("opt/3".into());
+    let script = "ls /opt | wc -l; cat /opt/last; echo; cat /opt/0; echo; cat /opt/699; echo; ls /opt/3 2>&1; rm /opt/5";
+    let ran = setting.sh(script);
+    assert_eq!(
+        ran.good(),
+        "700\n699\n0\n699\nls: cannot access '/opt/3': No such file or directory"
+    );
+    assert_eq!(
+        crate::changes::told(&ran).keys().collect::<Vec<_>>(),
+        ["opt", "opt/5"]
+    );
+}
+
+fn secrets() {
+    let mut setting = Setting::root();
+    let value = format!("cognix-secret-{}", std::process::id());
+    for place in [
+        SecretPlace::File {
+            target: "/run/secrets/token".into(),
+            mode: 0o400,
+        },
+        SecretPlace::Variable("TOKEN".into()),
+    ] {
+        setting.request.secrets.push(Secret {
+            place,
+            value: value.clone().into_bytes(),
+        });
+    }
+    assert!(!format!("{:?}", setting.request).contains(&value));
+    let ran = setting.sh(
+        "test \"$TOKEN\" = $(cat /run/secrets/token) && grep /run/secrets/token /proc/self/mounts | cut -d' ' -f3
+        echo overwritten > /run/secrets/token || echo refused",
+    );
+    let log = ran.good();
+    assert!(
+        log.starts_with("ramfs\n") && log.ends_with("refused"),
+        "{log}"
+    );
+    let mut folders = vec![setting.folder().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if path.is_file() {
+                let text = fs::read(&path).expect("a file");
+                assert!(
+                    !String::from_utf8_lossy(&text).contains(&value),
+                    "{}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+fn variation() {
+    let script = "import os; print(os.getpid(), len(os.sched_getaffinity(0))); m = os.umask(0); print('%o' % m); print(open('/proc/self/maps').readline().split('-')[0])";
+    let mut setting = Setting::builder();
+    let run = |setting: &Setting| setting.run("/usr/bin/python3", &["-c", script]).good();
+    let plain = run(&setting);
+    assert_eq!(plain, run(&setting), "nothing differs between two runs");
+    assert!(plain.starts_with("2 "), "{plain}");
+    setting.request.variation = Some(Variation {
+        first_pid: Some(777),
+        cores: Some(1),
+        umask: Some(0o077),
+        random_addresses: true,
+    });
+    let varied: Vec<String> = run(&setting).lines().map(str::to_owned).collect();
+    assert_eq!(varied[..2], ["777 1", "77"]);
+    // Programs that are loaded at fixed addresses exist; the machine's stack tells in any case.
+    let stack = "grep stack /proc/self/maps | cut -d- -f1";
+    let places: Vec<String> = (0..4).map(|_| setting.sh(stack).good()).collect();
+    assert!(places.iter().any(|place| *place != places[0]), "{places:?}");
+}
+
+fn missing() {
+    let setting = Setting::builder();
+    let ran = setting.run("/usr/bin/no-such-program", &[]);
+    let error = ran.result.expect_err("it is missing");
+    assert!(matches!(error, SandboxError::Program { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string().split(':').next(),
+        Some("cannot start /usr/bin/no-such-program in the sandbox")
+    );
+    let mut request = setting.request.clone();
+    request.directory = "/nowhere".into();
+    let error = run(&setting.sandbox, &request)
+        .result
+        .expect_err("it is missing");
+    assert!(matches!(error, SandboxError::Setup { .. }), "{error:?}");
+    assert!(error.to_string().contains("/nowhere"), "{error}");
+    let mut request = setting.request.clone();
+    request.mounts[0].source = "/no/such/source".into();
+    let error = run(&setting.sandbox, &request)
+        .result
+        .expect_err("it is missing");
+    assert!(error.to_string().contains("/no/such/source"), "{error}");
+    let mut request = setting.request.clone();
+    request.root.push(Lower::new("/no/such/tree"));
+    let error = run(&setting.sandbox, &request)
+        .result
+        .expect_err("it is missing");
+    assert!(error.to_string().contains("/no/such/tree"), "{error}");
+}
+
+fn workspace() {
+    let setting = Setting::builder();
+    let script = "
+import os
+os.mkdir('/build/closed'); open('/build/closed/file', 'w').close(); os.chmod('/build/closed', 0)
+os.chdir('/build')
+for _ in range(400):
+    os.mkdir('deep'); os.chdir('deep')
+os.mkdir('/tmp/a'); os.chmod('/tmp', 0)
+";
+    setting.run("/usr/bin/python3", &["-c", script]).good();
+    let work = setting.folder().join("work");
+    assert_eq!(fs::read_dir(&work).expect("the workspace").count(), 0);
+    let mut request = setting.request.clone();
+    request.args = vec![
+        "-c".into(),
+        "mkdir /tmp/x; chmod 0 /tmp/x; exec sleep 100".into(),
+    ];
+    request.limits.time = Duration::from_millis(500);
+    run(&setting.sandbox, &request)
+        .result
+        .expect_err("it takes too long");
+    assert_eq!(fs::read_dir(&work).expect("the workspace").count(), 0);
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
+    assert!(!mounts.contains(work.to_str().expect("a plain name")));
+    // With changes, the caller removes it.
+    let setting = Setting::root();
+    setting.sh("mkdir /x; chmod 0 /x").good();
+    let work = setting.folder().join("work");
+    assert!(work.join("upper/x").exists());
+    Sandbox::clean(&work).expect("it is removed");
+    assert!(!Path::new(&work).exists());
+}
