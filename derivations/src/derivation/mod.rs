@@ -206,6 +206,16 @@ impl Derivation {
         }
     }
 
+    /// The path that an output has while it is made: its own where that is known, and the one that Nix makes up elsewhere.
+    /// None when there is no such output.
+    pub fn scratch_path(&self, output: &str) -> Option<StorePath> {
+        let known = self.parts.outputs.get(output)?.path();
+        known.cloned().or_else(|| {
+            let name = output::check_path_name(&self.parts.name, output).ok()?;
+            Some(crate::store_path::scratch_path(&self.path, &name, output))
+        })
+    }
+
     /// The same derivation with its inputs replaced by what they were realised as: placeholders by real paths, input
     /// derivations by input sources. Equal inputs give an equal result, whoever made them.
     ///

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use nix_archive::nar as upstream;
 
 use crate::digest::{Sha256, Sha256Hasher};
+use crate::nixbase32;
 use crate::store_path::StorePath;
 
 /// A writer that looks for the hash parts of candidates in what it is given.
@@ -50,6 +51,84 @@ impl Write for ReferenceScanner {
 }
 
 const HASH_CHARS: usize = 32;
+
+/// A writer that looks for store paths that are none of those it knows: whoever writes one has it from somewhere else.
+///
+/// Only whole paths count, `/nix/store/` with a hash part and a dash. A hash part alone says nothing of what it belongs to.
+#[derive(Debug)]
+pub struct StrayScanner {
+    known: BTreeSet<[u8; HASH_CHARS]>,
+    /// Bytes that may be the beginning of a path.
+    pending: Vec<u8>,
+    found: BTreeSet<String>,
+}
+
+/// What every store path begins with.
+const PREFIX: &[u8] = b"/nix/store/";
+
+/// More than these say nothing new.
+const MOST_STRAYS: usize = 16;
+
+impl StrayScanner {
+    /// Knows these paths.
+    pub fn new(known: &BTreeSet<StorePath>) -> Self {
+        let hash_part = |path: &StorePath| {
+            let mut part = [0; HASH_CHARS];
+            part.copy_from_slice(path.hash_part().as_bytes());
+            part
+        };
+        Self {
+            known: known.iter().map(hash_part).collect(),
+            pending: Vec::new(),
+            found: BTreeSet::new(),
+        }
+    }
+
+    /// The beginnings of the paths that were found, each up to its dash; sixteen of them at most.
+    pub fn finish(self) -> BTreeSet<String> {
+        self.found
+    }
+
+    fn look(&mut self, candidate: &[u8]) {
+        let (hash_part, dash) = candidate.split_at(HASH_CHARS);
+        let is_hash = hash_part
+            .iter()
+            .all(|byte| nixbase32::ALPHABET.contains(byte));
+        if is_hash
+            && dash == b"-"
+            && !self.known.contains(hash_part)
+            && self.found.len() < MOST_STRAYS
+        {
+            let text = [PREFIX, candidate].concat();
+            self.found
+                .insert(String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+}
+
+impl Write for StrayScanner {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        const LENGTH: usize = PREFIX.len() + HASH_CHARS + 1;
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.extend_from_slice(bytes);
+        let mut rest = pending.as_slice();
+        while let Some(place) = memchr::memmem::find(rest, PREFIX) {
+            rest = &rest[place..];
+            let Some(candidate) = rest.get(PREFIX.len()..LENGTH) else {
+                break;
+            };
+            self.look(candidate);
+            rest = &rest[PREFIX.len()..];
+        }
+        let keep = rest.len().min(LENGTH - 1);
+        self.pending = rest[rest.len() - keep..].to_vec();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Hashes an archive that may contain the hash part of its own path: the hash part becomes zeros, and the offset of each
 /// place follows the archive as `|OFFSET`. So the digest does not depend on the path it leads to.

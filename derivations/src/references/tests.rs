@@ -39,3 +39,25 @@ proptest! {
         prop_assert_eq!(hasher.finish(), (Sha256::of(&bytes), vec![]));
     }
 }
+
+#[test]
+fn box_6_paths_that_nobody_declared_are_found_however_the_stream_is_cut() {
+    let known = path(&"1".repeat(32));
+    let stray = "/nix/store/00000000000000000000000000000000-";
+    let text = format!(
+        "x/nix/store/{}-x {stray}y {stray}z /nix/store/short-x /nix/store//nix/store/{}x",
+        "1".repeat(32),
+        "2".repeat(32)
+    );
+    for chunk in 1..text.len() {
+        let mut scanner = StrayScanner::new(&BTreeSet::from([known.clone()]));
+        for piece in text.as_bytes().chunks(chunk) {
+            scanner.write_all(piece).unwrap();
+        }
+        assert_eq!(
+            scanner.finish(),
+            BTreeSet::from([stray.to_owned()]),
+            "{chunk}"
+        );
+    }
+}

@@ -6,6 +6,7 @@
 //! KIND        ::= text[:REFERENCE …]         a text; the digest is that of its bytes
 //!               | source[:REFERENCE …][:self]    a tree; the digest is that of its archive
 //!               | output:OUTPUT              what a derivation makes; the digest is that of the derivation
+//!               | rewrite:DRV:name:OUTPUT    where a floating output lies while it is made; the digest is all zeros
 //! ```
 
 use super::{HASH_CHARS, STORE_DIR, StorePath};
@@ -46,6 +47,12 @@ pub(crate) fn input_addressed_path(name: &str, output: &str, digest: &Sha256) ->
     let mut fingerprint = Fingerprint::new(b"output:");
     fingerprint.0.extend_from_slice(output.as_bytes());
     fingerprint.finish(digest, name)
+}
+
+/// The path that a floating output has while it is made. `name` is that of the path, and valid.
+pub(crate) fn scratch_path(derivation: &StorePath, name: &str, output: &str) -> StorePath {
+    let kind = format!("rewrite:{}:name:{output}", derivation.as_base_name());
+    Fingerprint::new(kind.as_bytes()).finish(&Sha256::from_bytes([0; 32]), name)
 }
 
 struct Fingerprint(Vec<u8>);

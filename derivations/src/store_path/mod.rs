@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use content_address::{ContentAddress, content_addressed_path};
 pub use name::StorePathName;
 
-pub(crate) use compute::{input_addressed_path, text_path};
+pub(crate) use compute::{input_addressed_path, scratch_path, text_path};
 pub(crate) use name::check as check_name;
 
 /// The store directory: part of every hash, so the same for everyone, whatever folder holds the store.
