@@ -216,12 +216,7 @@ mod tests {
             let outputs = BTreeMap::from([("out".to_owned(), out.clone())]);
             let cancel = CancellationToken::new();
             let (derivation, store, outputs) = (&derivation, &self.store, &outputs);
-            builder.build(&BuildRequest {
-                derivation,
-                store,
-                outputs,
-                cancel: &cancel,
-            })?;
+            builder.build(&BuildRequest::new(derivation, store, outputs, &cancel))?;
             Ok(fs::read(out).expect("a description"))
         }
     }

@@ -85,6 +85,15 @@ pub enum Event {
         /// Its name.
         name: String,
     },
+    /// A builder says something.
+    BuildLog {
+        /// The derivation.
+        derivation: StorePath,
+        /// Its name.
+        name: String,
+        /// One line, fit to be shown: without control characters, and not too long.
+        line: String,
+    },
     /// A build has ended and its outputs are valid.
     BuildDone {
         /// The derivation.

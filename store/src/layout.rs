@@ -9,6 +9,7 @@
 //! ROOT/nix/var/nix/db/big-lock         creation and schema changes (flock)
 //! ROOT/nix/var/nix/gcroots/            what garbage collection keeps
 //! ROOT/nix/var/nix/temproots/          what running processes keep
+//! ROOT/nix/var/log/nix/drvs/AB/CDEF….drv   what a builder said, as plain text
 //! ROOT/nix/var/cognix/downloads/       files that have arrived in part; guarded by the lock of their store path
 //! ```
 //!
@@ -101,6 +102,15 @@ impl Layout {
     /// The lock that garbage collection holds while it runs.
     pub fn gc_lock(&self) -> PathBuf {
         self.root.join("nix/var/nix/gc.lock")
+    }
+
+    /// What the builder of a derivation said when it was built last.
+    pub fn build_log(&self, derivation: &StorePath) -> PathBuf {
+        let (folder, name) = derivation.as_base_name().split_at(2);
+        self.root
+            .join("nix/var/log/nix/drvs")
+            .join(folder)
+            .join(name)
     }
 
     /// Files that have arrived in part.

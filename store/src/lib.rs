@@ -10,7 +10,9 @@
 //! | [`Store`] | questions; texts, derivations and trees enter |
 //! | [`fetch`] | files from mirrors, verified |
 //! | [`build`] | what a builder is, and what it is given |
-//! | [`realise`] | decides what to make, and makes it |
+//! | [`build::foreign`] | programs that are none of ours, run in a sandbox |
+//! | [`realise`] | decides what to make, and makes it; makes it again, and compares |
+//! | [`compare`] | how two trees differ, file by file |
 //! | [`VerifyReport`] | compares what is registered with what is there |
 //! | [`events`] | what all of them tell while they work |
 //!
@@ -18,6 +20,7 @@
 
 mod admit;
 pub mod build;
+pub mod compare;
 mod error;
 pub mod events;
 pub mod fetch;
@@ -33,7 +36,7 @@ mod store;
 mod tree;
 mod verify;
 
-pub use build::{BuildError, BuildRequest, Builder, Builders};
+pub use build::{BuildError, BuildLog, BuildRequest, Builder, Builders};
 pub use error::StoreError;
 pub use events::{Event, EventSink, Silent};
 pub use fetch::{FetchError, FetchOptions, MirrorError, Mirrors};

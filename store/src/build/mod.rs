@@ -1,10 +1,11 @@
 //! What a builder is, and what it is given.
 //!
 //! A [`Builder`] turns a resolved derivation into files below paths it is told. It decides nothing about the store: hashing,
-//! references, naming and registering happen afterwards, the same way for all. The store itself has one builder, downloading;
-//! all others are handed to it.
+//! references, naming and registering happen afterwards, the same way for all. The store itself has two: downloading, and
+//! running foreign programs in a sandbox ([`foreign`]). All others are handed to it.
 
 pub mod foreign;
+mod log;
 mod request;
 #[cfg(any(test, feature = "fixtures"))]
 mod scripted;
@@ -15,6 +16,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use log::{BuildLog, Unlogged};
+pub(crate) use log::{LogFile, visible};
 pub use request::BuildRequest;
 #[cfg(any(test, feature = "fixtures"))]
 pub use scripted::Scripted;
@@ -53,6 +56,9 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// A foreign program did not make its outputs, or was not run at all.
+    #[error(transparent)]
+    Foreign(#[from] foreign::ForeignError),
     /// The input is not what it should be, in the builder's own words.
     #[error(transparent)]
     Failed(Box<dyn Error + Send + Sync>),
@@ -71,9 +77,15 @@ impl BuildError {
     }
 }
 
+/// How the names of builders begin that are part of a program.
+const BUILTIN: &str = "builtin:";
+
 /// The builders that a realiser knows, by name.
 #[derive(Clone, Default)]
-pub struct Builders(BTreeMap<String, Arc<dyn Builder>>);
+pub struct Builders {
+    builtin: BTreeMap<String, Arc<dyn Builder>>,
+    foreign: Option<Arc<dyn Builder>>,
+}
 
 impl Builders {
     /// None yet.
@@ -90,22 +102,35 @@ impl Builders {
 
     /// Adds one; a later one of the same name takes its place.
     pub fn insert(&mut self, builder: Arc<dyn Builder>) {
-        self.0.insert(builder.name().to_owned(), builder);
+        self.builtin.insert(builder.name().to_owned(), builder);
     }
 
-    /// The builder of this name.
+    /// Adds the one that builds every derivation whose builder is no builtin but a program; a later one takes its place.
+    #[must_use]
+    pub fn with_foreign(mut self, builder: impl Builder + 'static) -> Self {
+        self.foreign = Some(Arc::new(builder));
+        self
+    }
+
+    /// The builder of a derivation that calls it so.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Builder>> {
-        self.0.get(name)
+        let foreign = self.foreign.as_ref();
+        let foreign = foreign.filter(|_| !name.starts_with(BUILTIN));
+        self.builtin.get(name).or(foreign)
     }
 
-    /// All names.
+    /// The names of all builtins.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.builtin.keys().map(String::as_str)
     }
 }
 
 impl std::fmt::Debug for Builders {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_set().entries(self.names()).finish()
+        let foreign = self.foreign.as_ref().map(|builder| builder.name());
+        formatter
+            .debug_set()
+            .entries(self.names().chain(foreign))
+            .finish()
     }
 }

@@ -7,7 +7,7 @@ use cognix_derivations::{Derivation, StorePath};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::BuildError;
+use super::{BuildError, BuildLog, Unlogged};
 use crate::store::Store;
 
 /// One build: a resolved derivation, and where its outputs go.
@@ -38,9 +38,38 @@ pub struct BuildRequest<'a> {
     pub outputs: &'a BTreeMap<String, PathBuf>,
     /// Says when to stop.
     pub cancel: &'a CancellationToken,
+    /// Takes what there is to say.
+    pub log: &'a dyn BuildLog,
+    /// Whether this is built a second time to be compared, under conditions that must not matter.
+    pub is_rebuild: bool,
 }
 
-impl BuildRequest<'_> {
+impl<'a> BuildRequest<'a> {
+    /// A first build that nobody listens to.
+    pub fn new(
+        derivation: &'a Derivation,
+        store: &'a Store,
+        outputs: &'a BTreeMap<String, PathBuf>,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        Self {
+            derivation,
+            store,
+            outputs,
+            cancel,
+            log: &Unlogged,
+            is_rebuild: false,
+        }
+    }
+
+    /// The folder that the outputs go to, and that nobody else enters: a builder may put into it what it needs, under
+    /// names that do not begin with `output-`. It is removed after the build.
+    pub fn folder(&self) -> Result<PathBuf, BuildError> {
+        let folder = self.outputs.values().find_map(|output| output.parent());
+        folder
+            .map(Path::to_owned)
+            .ok_or_else(|| BuildError::failed("the derivation has no output"))
+    }
     /// An attribute that must be there.
     pub fn env(&self, name: &str) -> Result<&str, BuildError> {
         if !self.derivation.env().contains_key(name) {

@@ -1,6 +1,6 @@
 //! How outputs enter the store: hashed, named, and registered together with what they are outputs of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::guard::PathLock;
 use crate::path_infos::Registration;
 use crate::staging::Staging;
 use crate::store::{Store, now};
-use crate::tree::{self, Scanned};
+use crate::tree::{self, Declared, Scanned};
 
 /// What a download must become.
 #[derive(Debug, Clone)]
@@ -81,14 +81,15 @@ impl<'a> Entering<'a> {
         &mut self,
         name: &str,
         staged: PathBuf,
-        candidates: &BTreeSet<StorePath>,
+        known: &Declared,
     ) -> Result<(), StepError> {
         if fs::symlink_metadata(&staged).is_err() {
             return Err(StepError::MissingOutput {
                 output: name.to_owned(),
             });
         }
-        let scanned = tree::normalise(&staged, candidates)?;
+        let scanned = tree::normalise(&staged, known)?;
+        check_references(self.job, name, &scanned)?;
         let (path, ca) = self.name(name, &staged, &scanned)?;
         // Outputs of one derivation may be equal; then they are one path.
         if !self.outputs.values().any(|other| *other == path) {
@@ -161,6 +162,30 @@ impl<'a> Entering<'a> {
                 what: "an output whose path is not known after resolving".to_owned(),
             }),
         }
+    }
+}
+
+/// What is addressed by its content cannot say where it lies, and nothing can say where it has something from that nobody
+/// declared.
+pub(super) fn check_references(
+    job: &Job,
+    output: &str,
+    scanned: &Scanned,
+) -> Result<(), StepError> {
+    let scratch = job.scratch_paths();
+    let mut found = scanned.references.iter();
+    if let Some(to) = found.find_map(|path| scratch.get(path)) {
+        return Err(StepError::OwnReference {
+            output: output.to_owned(),
+            to: (*to).to_owned(),
+        });
+    }
+    match scanned.strays.first() {
+        None => Ok(()),
+        Some(path) => Err(StepError::Undeclared {
+            output: output.to_owned(),
+            path: path.clone(),
+        }),
     }
 }
 

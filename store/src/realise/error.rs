@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Configuration,
     /// A builder failed.
     BuildFailed,
+    /// A builder took longer, or used more, than it may.
+    TimedOut,
     /// Content is not what its hash says.
     Hash,
     /// The same derivation gave two results.
@@ -42,6 +44,7 @@ impl ErrorKind {
             Self::Rights => 77,
             Self::Configuration => 78,
             Self::BuildFailed => 100,
+            Self::TimedOut => 101,
             Self::Hash => 102,
             Self::NotReproducible => 104,
             Self::Interrupted => 130,
@@ -149,7 +152,7 @@ pub enum StepError {
     /// The resolved derivation contradicts itself.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// A builder that this program does not have: a lock from a newer cognix, or a derivation that needs a sandbox.
+    /// A builder that this program does not have: the derivation is from a newer cognix.
     #[error("builder {builder:?} is not supported by this cognix")]
     NoBuilder {
         /// What the derivation calls it.
@@ -181,6 +184,27 @@ pub enum StepError {
         /// What it refers to.
         reference: StorePath,
     },
+    /// The path of such an output follows from its content, so the content cannot hold the path. Most often a program was
+    /// told where it is installed; a path relative to the file itself, or below a fixed folder of the image, can be told
+    /// instead.
+    #[error(
+        "output {output:?} holds the path of {} output {to:?}, which is not known before it is built",
+        if output == to { "its own" } else { "the same derivation's" }
+    )]
+    OwnReference {
+        /// The output that refers.
+        output: String,
+        /// The output that it refers to.
+        to: String,
+    },
+    /// Nobody would keep what the output needs. The text came in as one that nobody recognised as a path.
+    #[error("output {output:?} holds the store path {path}…, which is no input of the derivation")]
+    Undeclared {
+        /// The output.
+        output: String,
+        /// The beginning of the path.
+        path: String,
+    },
     /// A bug in a builder, or in the store.
     #[error("the builder panicked")]
     Panicked,
@@ -198,10 +222,16 @@ impl StepError {
             Self::Store(error) => error.kind(),
             Self::Mismatch { .. } => ErrorKind::Hash,
             Self::Build(BuildError::Io { .. }) => ErrorKind::Io,
+            Self::Build(BuildError::Foreign(error)) => error.kind(),
             Self::Build(BuildError::Cancelled) | Self::Cancelled => ErrorKind::Interrupted,
             Self::Derivation(_) | Self::Graph(_) => ErrorKind::Input,
             _ => ErrorKind::BuildFailed,
         }
+    }
+
+    /// Whether a log says more.
+    pub fn has_log(&self) -> bool {
+        matches!(self, Self::Build(BuildError::Foreign(error)) if error.has_log())
     }
 
     /// Whether this is the echo of a failure or an interruption elsewhere.

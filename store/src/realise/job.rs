@@ -3,7 +3,7 @@
 //! The order is always the same: a slot, the lock, another look (somebody may have made it while we waited), the work, the
 //! gate. Limits are counted here: builds, downloads on their way, and how many trees are hashed at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,13 +19,14 @@ use super::enter::{self, Fixed};
 use super::plan::{Action, Step};
 use super::{Realiser, StepError};
 use crate::admit::Admission;
-use crate::build::{BuildRequest, Builder, Builders};
+use crate::build::{BuildRequest, Builder, Builders, LogFile};
 use crate::error::StoreError;
 use crate::events::{Event, EventSink};
 use crate::fetch::{FetchRequest, Fetcher};
 use crate::guard::{POLL, PathLock};
 use crate::staging::Staging;
 use crate::store::Store;
+use crate::tree::Declared;
 
 /// Open files that are no step's: the database, connections, the program's own.
 const OTHER_FILES: u64 = 96;
@@ -39,11 +40,21 @@ const SCANS: usize = 4;
 /// What a step needs to know: the derivation with its inputs put in, and its names.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
+    /// The path of the derivation as it stands in its graph.
+    pub(super) derivation: StorePath,
     /// Without input derivations.
     pub(super) resolved: Derivation,
     /// By output: the identity before and after resolving.
     pub(super) identities: BTreeMap<String, [RealisationId; 2]>,
     action: Action,
+}
+
+/// What a builder has left.
+pub(super) struct Built {
+    /// Where each output is.
+    pub(super) outputs: BTreeMap<String, PathBuf>,
+    /// What the outputs may refer to.
+    pub(super) known: Declared,
 }
 
 /// What came of a job.
@@ -84,10 +95,21 @@ impl Job {
             }
         }
         Ok(Self {
+            derivation: step.derivation.clone(),
             resolved,
             identities,
             action: step.action.clone(),
         })
+    }
+
+    /// Where each output lies while it is made, by the path that it has for its builder. Outputs whose paths follow from
+    /// their content cannot refer to these.
+    pub(super) fn scratch_paths(&self) -> BTreeMap<StorePath, &str> {
+        let outputs = self.resolved.outputs().iter();
+        let floating = outputs.filter(|(_, output)| output.path().is_none());
+        floating
+            .filter_map(|(name, _)| Some((self.resolved.scratch_path(name)?, name.as_str())))
+            .collect()
     }
 
     fn name(&self) -> String {
@@ -180,11 +202,23 @@ impl Workshop {
         }
         match job.action.clone() {
             Action::Fetch { urls, size } => self.fetch(job, urls, size).await,
-            Action::Build { builder } => match self.builders.get(&builder).cloned() {
-                Some(builder) => self.build(job, builder).await,
-                None => Err(StepError::NoBuilder { builder }),
-            },
+            Action::Build { builder } => {
+                let builder = self.builder(&builder)?;
+                self.build(job, builder).await
+            }
         }
+    }
+
+    /// Who builds what says this.
+    pub(super) fn builder(&self, name: &str) -> Result<Arc<dyn Builder>, StepError> {
+        let builder = self.builders.get(name).cloned();
+        builder.ok_or_else(|| StepError::NoBuilder {
+            builder: name.to_owned(),
+        })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Its outputs are there, made under another name; that is remembered.
@@ -247,35 +281,67 @@ impl Workshop {
         slot: OwnedSemaphorePermit,
     ) -> Result<Made, StepError> {
         let staging = self.store.staging()?;
-        let outputs: BTreeMap<String, PathBuf> = job
-            .resolved
-            .outputs()
-            .keys()
-            .map(|name| (name.clone(), staging.path().join(format!("output-{name}"))))
-            .collect();
-        // What a builder may read, and what its outputs may refer to.
-        let inputs: Vec<StorePath> = job.resolved.input_sources().iter().cloned().collect();
-        let mut candidates = self.store.closure(&inputs)?;
-        let known = job.resolved.outputs().values().filter_map(Output::path);
-        candidates.extend(known.cloned());
-        builder.build(&BuildRequest {
-            derivation: &job.resolved,
-            store: &self.store,
-            outputs: &outputs,
-            cancel: &self.stop,
-        })?;
-        if self.stop.is_cancelled() {
-            return Err(StepError::Cancelled);
-        }
+        let built = self.run_builder(job, builder, &staging, false)?;
         let mut entering = enter::Entering::new(&self.store, job, staging)?;
-        for (name, staged) in outputs {
-            entering.output(&name, staged, &candidates)?;
+        for (name, staged) in built.outputs {
+            entering.output(&name, staged, &built.known)?;
         }
         // Hashing was work too, but waiting for the disk is not.
         drop(slot);
         let outputs = entering.admit(lock, &|| self.stop.is_cancelled())?;
         let how = How::Built;
         Ok(Made { outputs, how })
+    }
+
+    /// Lets a builder write into a staging. What it says is kept, unless it only says it again.
+    pub(super) fn run_builder(
+        &self,
+        job: &Job,
+        builder: &dyn Builder,
+        staging: &Staging,
+        is_rebuild: bool,
+    ) -> Result<Built, StepError> {
+        let resolved = &job.resolved;
+        let outputs: BTreeMap<String, PathBuf> = resolved
+            .outputs()
+            .keys()
+            .map(|name| (name.clone(), staging.path().join(format!("output-{name}"))))
+            .collect();
+        // What a builder may read, and what its outputs may refer to.
+        let inputs: Vec<StorePath> = resolved.input_sources().iter().cloned().collect();
+        let mut candidates = self.store.closure(&inputs)?;
+        let known = resolved.outputs().values().filter_map(Output::path);
+        candidates.extend(known.cloned());
+        candidates.extend(job.scratch_paths().into_keys());
+        let log = LogFile::new(
+            &*self.events,
+            &job.derivation,
+            resolved.name(),
+            staging.path().join("log"),
+        );
+        let result = builder.build(&BuildRequest {
+            derivation: resolved,
+            store: &self.store,
+            outputs: &outputs,
+            cancel: &self.stop,
+            log: &log,
+            is_rebuild,
+        });
+        if !is_rebuild {
+            log.publish(self.store.layout(), &[resolved.as_path(), &job.derivation]);
+        }
+        result?;
+        if self.stop.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        Ok(Built {
+            outputs,
+            known: Declared {
+                candidates,
+                // Builtins pass on what is in packages, and a package may tell of any store.
+                only: !resolved.builder_name().starts_with("builtin:"),
+            },
+        })
     }
 
     async fn fetch(
@@ -315,7 +381,7 @@ impl Workshop {
             let staged = take_in(&place, &staging, fixed.executable)?;
             let mut entering = enter::Entering::new(&workshop.store, &job, staging)?;
             entering.verified = expected;
-            entering.output("out", staged, &BTreeSet::new())?;
+            entering.output("out", staged, &Declared::default())?;
             drop(scan);
             let outputs = entering.admit(&lock, &|| workshop.stop.is_cancelled())?;
             let how = How::Fetched(fetched.transferred);

@@ -4,6 +4,7 @@
 //! then makes it, as soon as inputs are there: downloads beside builds, each with a limit of its own. A floating derivation
 //! is resolved first, and one that was built under another name is not built again. The first failure ends the run.
 
+mod check;
 mod enter;
 mod error;
 mod job;
@@ -21,6 +22,7 @@ use crate::events::{EventSink, Silent};
 use crate::fetch::{DirectOnly, FetchOptions, Mirrors};
 use crate::store::Store;
 
+pub use check::{Checked, OutputDifference, Rebuilt, Verdict};
 pub use error::{ErrorKind, RealiseError, StepError};
 pub use plan::plan;
 

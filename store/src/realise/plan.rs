@@ -124,7 +124,7 @@ pub fn plan(
 }
 
 /// Where an output is, if it is valid.
-fn known_output(
+pub(super) fn known_output(
     graph: &DerivationGraph,
     derivation: &Derivation,
     output: &str,

@@ -18,7 +18,7 @@ use super::{RealiseError, Realised, Realiser, Stats, StepError};
 use crate::events::Event;
 
 /// How long builders may take to notice that they should stop.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 type Outcome = (StorePath, Result<Made, StepError>);
 

@@ -207,7 +207,7 @@ impl Store {
         name: &StorePathName,
         address: impl FnOnce(Sha256) -> ContentAddress,
     ) -> Result<PathInfo, StoreError> {
-        let scanned = tree::normalise(&staged, &BTreeSet::new())?;
+        let scanned = tree::normalise(&staged, &tree::Declared::default())?;
         let ca = address(scanned.nar_hash);
         let info = PathInfo {
             path: content_addressed_path(name, &ca, &BTreeSet::new(), false)?,

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use cognix_derivations::nar::{Encoder, NarError};
-use cognix_derivations::references::ReferenceScanner;
+use cognix_derivations::references::{ReferenceScanner, StrayScanner};
 use cognix_derivations::{Sha256, Sha256Hasher, StorePath};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
@@ -44,22 +44,30 @@ pub(crate) struct Scanned {
     pub(crate) nar_size: u64,
     /// Which of the candidates occur in it.
     pub(crate) references: BTreeSet<StorePath>,
+    /// Beginnings of store paths that are no candidates, where only candidates may occur.
+    pub(crate) strays: BTreeSet<String>,
     /// What is not normal; empty after normalising.
     pub(crate) deviations: Vec<String>,
 }
 
+/// What a tree may refer to.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    /// Paths to look for.
+    pub(crate) candidates: BTreeSet<StorePath>,
+    /// Whether any other store path in it is worth telling.
+    pub(crate) only: bool,
+}
+
 /// Makes a tree normal, hashes it and looks for references to the candidates. A folder at the top stays writable, because
 /// only a writable folder can be renamed into another; [`seal`] does the rest.
-pub(crate) fn normalise(
-    path: &Path,
-    candidates: &BTreeSet<StorePath>,
-) -> Result<Scanned, StoreError> {
-    walk(path, candidates, true)
+pub(crate) fn normalise(path: &Path, declared: &Declared) -> Result<Scanned, StoreError> {
+    walk(path, declared, true)
 }
 
 /// Hashes a tree without touching it, and notes what is not normal.
 pub(crate) fn inspect(path: &Path) -> Result<Scanned, StoreError> {
-    walk(path, &BTreeSet::new(), false)
+    walk(path, &Declared::default(), false)
 }
 
 /// Gives a normalised folder its final mode, once it is where it belongs.
@@ -76,15 +84,13 @@ pub(crate) fn seal(path: &Path, durable: bool) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn walk(
-    path: &Path,
-    candidates: &BTreeSet<StorePath>,
-    normalise: bool,
-) -> Result<Scanned, StoreError> {
+fn walk(path: &Path, declared: &Declared, normalise: bool) -> Result<Scanned, StoreError> {
+    let candidates = &declared.candidates;
     let sink = Sink {
         hasher: Sha256Hasher::new(),
         size: 0,
         scanner: (!candidates.is_empty()).then(|| ReferenceScanner::new(candidates)),
+        strays: declared.only.then(|| StrayScanner::new(candidates)),
     };
     let archive = Encoder::new(BufWriter::new(sink));
     let mut walker = Walker {
@@ -110,6 +116,7 @@ fn walk(
             .scanner
             .map(ReferenceScanner::finish)
             .unwrap_or_default(),
+        strays: sink.strays.map(StrayScanner::finish).unwrap_or_default(),
         deviations: walker.deviations,
     })
 }
@@ -119,6 +126,7 @@ struct Sink {
     hasher: Sha256Hasher,
     size: u64,
     scanner: Option<ReferenceScanner>,
+    strays: Option<StrayScanner>,
 }
 
 impl Write for Sink {
@@ -127,6 +135,9 @@ impl Write for Sink {
         self.size += bytes.len() as u64;
         if let Some(scanner) = &mut self.scanner {
             scanner.write_all(bytes)?;
+        }
+        if let Some(strays) = &mut self.strays {
+            strays.write_all(bytes)?;
         }
         Ok(bytes.len())
     }

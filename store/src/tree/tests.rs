@@ -11,7 +11,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn refused(path: &Path, expected: &str) {
-    let error = normalise(path, &BTreeSet::new()).expect_err("refused");
+    let error = normalise(path, &Declared::default()).expect_err("refused");
     assert!(error.to_string().contains(expected), "{error}");
 }
 
@@ -21,7 +21,7 @@ fn nar_hashes_are_those_of_nix() {
     let folder = folder();
     let file = folder.path().join("note.txt");
     fs::write(&file, "remember\n").expect("write");
-    let scanned = normalise(&file, &BTreeSet::new()).expect("scan");
+    let scanned = normalise(&file, &Declared::default()).expect("scan");
     assert_eq!(
         scanned.nar_hash.to_string(),
         "cddfc30d00adc7b768f63b9d71d4d321008c02b75205dfe694d053194e5d8b2d"
@@ -41,7 +41,11 @@ fn references_are_found_across_chunks() {
     )
     .expect("write");
     std::os::unix::fs::symlink("2".repeat(32), folder.path().join("link")).expect("link");
-    let scanned = normalise(folder.path(), &candidates).expect("scan");
+    let declared = Declared {
+        candidates,
+        only: false,
+    };
+    let scanned = normalise(folder.path(), &declared).expect("scan");
     let found: Vec<&str> = scanned
         .references
         .iter()
@@ -64,7 +68,7 @@ fn lim_1_depth_is_bounded() {
     let deep =
         |levels: usize| (0..levels).fold(folder.path().join("top"), |path, _| path.join("d"));
     fs::create_dir_all(deep(62)).expect("create");
-    normalise(&folder.path().join("top"), &BTreeSet::new()).expect("64 levels");
+    normalise(&folder.path().join("top"), &Declared::default()).expect("64 levels");
     fs::set_permissions(deep(62), fs::Permissions::from_mode(0o755)).expect("chmod");
     fs::create_dir_all(deep(64)).expect("create");
     refused(&folder.path().join("top"), "more than 64 levels");
@@ -80,10 +84,10 @@ fn box_6_links_from_outside_are_refused_and_those_inside_kept() {
     refused(&tree, "hard-linked from outside");
     fs::remove_file(&outside).expect("remove");
     fs::hard_link(tree.join("one"), tree.join("two")).expect("link");
-    normalise(&tree, &BTreeSet::new()).expect("all names are inside");
+    normalise(&tree, &Declared::default()).expect("all names are inside");
     // What is normal already does not change, so it may be shared with another store path.
     fs::hard_link(tree.join("one"), &outside).expect("link");
-    normalise(&tree, &BTreeSet::new()).expect("nothing has to be changed");
+    normalise(&tree, &Declared::default()).expect("nothing has to be changed");
 }
 
 #[test]
@@ -93,7 +97,7 @@ fn all_9_attributes_are_removed_and_unreadable_files_read() {
     fs::write(&file, "text").expect("write");
     let set = rustix::fs::setxattr(&file, "user.note", b"x", rustix::fs::XattrFlags::empty());
     fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("chmod");
-    normalise(folder.path(), &BTreeSet::new()).expect("normalise");
+    normalise(folder.path(), &Declared::default()).expect("normalise");
     let left = rustix::fs::listxattr(&file, &mut [] as &mut [u8]).expect("list");
     // Some file systems have no attributes at all; then there is none to remove.
     assert_eq!((set.is_ok(), left).1, 0);
@@ -187,7 +191,7 @@ proptest! {
         let mut archive = Encoder::new(Vec::new()).expect("an archive");
         encode(&model, None, &mut archive);
         let archive = archive.finish().expect("complete");
-        for scanned in [inspect(&place), normalise(&place, &BTreeSet::new()), inspect(&place)] {
+        for scanned in [inspect(&place), normalise(&place, &Declared::default()), inspect(&place)] {
             let scanned = scanned.expect("scan");
             prop_assert_eq!(scanned.nar_hash, Sha256::of(&archive));
             prop_assert_eq!(scanned.nar_size, archive.len() as u64);

@@ -31,12 +31,8 @@ fn build(
         .build()
         .expect("a derivation");
     let output = directory.path().join("output");
-    WheelBuilder.build(&BuildRequest {
-        derivation: &derivation,
-        store: &store,
-        outputs: &BTreeMap::from([("out".to_owned(), output.clone())]),
-        cancel,
-    })?;
+    let outputs = BTreeMap::from([("out".to_owned(), output.clone())]);
+    WheelBuilder.build(&BuildRequest::new(&derivation, &store, &outputs, cancel))?;
     let scripts = fs::read_dir(output.join("venv/bin")).expect("scripts");
     let mut names: Vec<String> = scripts
         .map(|entry| {

@@ -1,0 +1,228 @@
+//! What a program is told: its arguments and variables.
+//!
+//! Without an environment of its own in the plan, a derivation gets what Nix gives it: all attributes, the folders of the
+//! build, and `SOURCE_DATE_EPOCH`, which is the first moment that a zip archive can hold unless the derivation says
+//! otherwise. Placeholders of its own outputs become the paths where they are to be written.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use cognix_derivations::{Derivation, STORE_DIR, Sha256, nixbase32, placeholder};
+
+use super::error::ForeignError;
+use super::plan::{BUILD_DIRECTORY, Plan};
+
+/// 1980-01-01, as in the layers of images.
+const SOURCE_DATE_EPOCH: &str = "315532800";
+
+/// What a program is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) args: Vec<OsString>,
+    pub(super) env: BTreeMap<OsString, OsString>,
+    /// Files in the build folder: attributes that are too long for a variable.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+}
+
+/// What the program of a derivation is told. `cores` is a hint.
+pub(super) fn tell(
+    derivation: &Derivation,
+    plan: &Plan,
+    cores: usize,
+) -> Result<Told, ForeignError> {
+    let paths = OwnPaths::of(derivation);
+    let args = derivation.args().iter();
+    let args = args.map(|arg| OsString::from_vec(paths.put_into(arg.as_bytes())));
+    let mut files = BTreeMap::new();
+    let env = match &plan.environment {
+        Some(environment) => environment
+            .iter()
+            .map(|(name, value)| (name.clone(), paths.put_into(value.as_bytes())))
+            .collect(),
+        None => nix_environment(derivation, &paths, cores, &mut files)?,
+    };
+    let os = OsString::from_vec;
+    Ok(Told {
+        args: args.collect(),
+        env: env
+            .into_iter()
+            .map(|(name, value)| (os(name.into_bytes()), os(value)))
+            .collect(),
+        files,
+    })
+}
+
+fn nix_environment(
+    derivation: &Derivation,
+    paths: &OwnPaths,
+    cores: usize,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<String, Vec<u8>>, ForeignError> {
+    if derivation.env().contains_key("__json") {
+        return Err(ForeignError::Unsupported {
+            what: "__structuredAttrs",
+        });
+    }
+    let cores = cores.to_string();
+    let usual = [
+        ("HOME", "/homeless-shelter"),
+        ("NIX_BUILD_CORES", &cores),
+        ("NIX_STORE", STORE_DIR),
+        ("PATH", "/path-not-set"),
+        ("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH),
+    ];
+    let mut env = texts(&usual);
+    let as_files = derivation.env_str("passAsFile").unwrap_or_default();
+    let as_files: Vec<&str> = as_files.split_ascii_whitespace().collect();
+    for (name, value) in derivation.env() {
+        let value = paths.put_into(value);
+        if as_files.contains(&name.as_str()) {
+            let digest = Sha256::of(name.as_bytes());
+            let file = format!(".attr-{}", nixbase32::encode(digest.as_bytes()));
+            let path = format!("{BUILD_DIRECTORY}/{file}");
+            env.insert(format!("{name}Path"), path.into_bytes());
+            files.insert(file, value);
+        } else {
+            env.insert(name.clone(), value);
+        }
+    }
+    // As with Nix, these cannot be chosen.
+    env.extend(texts(&[
+        ("NIX_BUILD_TOP", BUILD_DIRECTORY),
+        ("NIX_LOG_FD", "2"),
+        ("PWD", BUILD_DIRECTORY),
+        ("TEMP", BUILD_DIRECTORY),
+        ("TEMPDIR", BUILD_DIRECTORY),
+        ("TERM", "xterm-256color"),
+        ("TMP", BUILD_DIRECTORY),
+        ("TMPDIR", BUILD_DIRECTORY),
+    ]));
+    if derivation.fixed_output().is_some() {
+        env.extend(texts(&[("NIX_OUTPUT_CHECKED", "1")]));
+    }
+    Ok(env)
+}
+
+fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+/// Where a derivation's outputs are written, by the texts that stand for them.
+struct OwnPaths(Vec<(String, String)>);
+
+impl OwnPaths {
+    fn of(derivation: &Derivation) -> Self {
+        let outputs = derivation.outputs().keys();
+        let paths = outputs.filter_map(|output| {
+            let path = derivation.scratch_path(output)?;
+            Some((placeholder(output), path.to_string()))
+        });
+        Self(paths.collect())
+    }
+
+    fn put_into(&self, value: &[u8]) -> Vec<u8> {
+        let mut value = value.to_vec();
+        for (placeholder, path) in &self.0 {
+            let mut from = 0;
+            while let Some(place) = memchr::memmem::find(&value[from..], placeholder.as_bytes()) {
+                let place = from + place;
+                value.splice(place..place + placeholder.len(), path.bytes());
+                from = place + path.len();
+            }
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn derivation() -> Derivation {
+        Derivation::builder("x")
+            .system("x86_64-linux")
+            .builder("/bin/sh")
+            .arg("-c")
+            .arg(format!("echo > {}", placeholder("out")))
+            .env("passAsFile", "long")
+            .env("long", "text")
+            .env("HOME", "/elsewhere")
+            .env("TMPDIR", "/elsewhere")
+            .floating_output("out")
+            .build()
+            .expect("a derivation")
+    }
+
+    #[test]
+    fn box_3_the_environment_is_nix_s_own() {
+        let derivation = derivation();
+        let out = derivation
+            .scratch_path("out")
+            .expect("an output")
+            .to_string();
+        let told = tell(&derivation, &Plan::default(), 3).expect("an environment");
+        let env: Vec<String> = told
+            .env
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
+        // `nix-build` of 2.26 prints these for the same derivation, but for SOURCE_DATE_EPOCH and the path of the output.
+        let file = "0wbf5ks6k17wn0y3a3n0clpadgkz3g4g6qixj05n0b19x8ssabbb";
+        let file = told.files.keys().next().map_or(file, |name| &name[6..]);
+        assert_eq!(
+            env,
+            [
+                "HOME=/elsewhere".to_owned(),
+                "NIX_BUILD_CORES=3".to_owned(),
+                "NIX_BUILD_TOP=/build".to_owned(),
+                "NIX_LOG_FD=2".to_owned(),
+                "NIX_STORE=/nix/store".to_owned(),
+                "PATH=/path-not-set".to_owned(),
+                "PWD=/build".to_owned(),
+                "SOURCE_DATE_EPOCH=315532800".to_owned(),
+                "TEMP=/build".to_owned(),
+                "TEMPDIR=/build".to_owned(),
+                "TERM=xterm-256color".to_owned(),
+                "TMP=/build".to_owned(),
+                "TMPDIR=/build".to_owned(),
+                "builder=/bin/sh".to_owned(),
+                format!("longPath=/build/.attr-{file}"),
+                "name=x".to_owned(),
+                format!("out={out}"),
+                "outputHashAlgo=sha256".to_owned(),
+                "outputHashMode=recursive".to_owned(),
+                "passAsFile=long".to_owned(),
+                "system=x86_64-linux".to_owned(),
+            ]
+        );
+        assert_eq!(
+            told.files.values().next().map(Vec::as_slice),
+            Some(&b"text"[..])
+        );
+        assert_eq!(
+            told.args,
+            ["-c".into(), OsString::from(format!("echo > {out}"))]
+        );
+    }
+
+    #[test]
+    fn box_3_an_environment_of_its_own_is_all_there_is() {
+        let environment = BTreeMap::from([("A".to_owned(), placeholder("out"))]);
+        let plan = Plan {
+            environment: Some(environment),
+            ..Plan::default()
+        };
+        let derivation = derivation();
+        let told = tell(&derivation, &plan, 3).expect("an environment");
+        let out = derivation
+            .scratch_path("out")
+            .expect("an output")
+            .to_string();
+        assert_eq!(told.env, BTreeMap::from([("A".into(), out.into())]));
+        assert!(told.files.is_empty());
+    }
+}
