@@ -144,6 +144,7 @@ impl BuildArgs {
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
             events: Arc::clone(&progress) as _,
             cancel: work.cancel.clone(),
+            sandbox: Default::default(),
         };
         let target = (derivations.image.clone(), output);
         let realised =

@@ -11,6 +11,7 @@
 //! | 77 | missing rights |
 //! | 78 | configuration: `cog.yaml`, `cognix.nix`, a missing or stale lock |
 //! | 100 | a build failed |
+//! | 101 | a build took longer, or used more, than it may |
 //! | 102 | content does not have the hash that was promised, or is not signed by a trusted key |
 //! | 104 | the same derivation gave two results |
 //! | 130 | interrupted |

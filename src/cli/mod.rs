@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
 mod build;
+mod check;
 mod config;
 mod derivation;
 mod eval;
@@ -8,6 +9,7 @@ mod exec;
 mod failure;
 mod image_args;
 mod lock;
+mod log;
 mod nar;
 mod plan;
 mod printer;
@@ -28,8 +30,8 @@ use printer::{Format, Printer, Verbosity};
 /// Bit-reproducible container images of Cog models, without Docker, a daemon or root.
 ///
 /// Exit status: 0 done, 2 wrong use, 65 bad input, 69 source unavailable, 70 defect in cognix, 74 input/output error,
-/// 77 missing rights, 78 configuration or lock, 100 build failed, 102 wrong hash, 104 not
-/// reproducible, 130 interrupted.
+/// 77 missing rights, 78 configuration or lock, 100 build failed, 101 build timed out, 102 wrong
+/// hash, 104 not reproducible, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(
     name = "cognix",
@@ -74,6 +76,8 @@ enum Command {
     Plan(plan::PlanArgs),
     Build(build::BuildArgs),
     Exec(exec::ExecArgs),
+    Check(check::CheckArgs),
+    Log(log::LogArgs),
     Eval(eval::EvalArgs),
     /// Look into the store.
     #[command(subcommand)]
@@ -147,6 +151,8 @@ impl Cli {
             Command::Plan(args) => args.run(&global, printer).map(|()| 0),
             Command::Build(args) => args.run(&global, printer).map(|()| 0),
             Command::Exec(args) => args.run(&global, printer),
+            Command::Check(args) => args.run(&global, printer),
+            Command::Log(args) => args.run(&global, printer).map(|()| 0),
             Command::Eval(args) => args.run(printer).map(|()| 0),
             Command::Store(command) => command.run(&global, printer).map(|()| 0),
             Command::Spec(command) => command.run(printer),

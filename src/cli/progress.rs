@@ -220,6 +220,15 @@ impl Bars {
                 let bar = self.spinner(&format!("building {name}"));
                 self.each.insert(derivation.clone(), bar);
             }
+            Event::BuildLog {
+                derivation,
+                name,
+                line,
+            } => {
+                if let Some(bar) = self.each.get(derivation) {
+                    bar.set_message(format!("building {name}: {line}"));
+                }
+            }
             Event::FetchDone { derivation, .. }
             | Event::BuildDone { derivation, .. }
             | Event::BuildCached { derivation, .. }
@@ -288,6 +297,7 @@ fn show_line(printer: Printer, event: &Event, totals: &Totals) {
             printer.detail(format!("fetching {name} from {url}"))
         }
         Event::BuildStarted { name, .. } => printer.detail(format!("building {name}")),
+        Event::BuildLog { name, line, .. } => printer.detail(format!("{name}> {line}")),
         _ => {}
     }
 }

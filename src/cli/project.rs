@@ -436,6 +436,7 @@ pub(super) fn realise_image(
         jobs,
         events,
         cancel: work.cancel.clone(),
+        sandbox: Default::default(),
     };
     work.run(realiser.image(instantiated))
 }

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
-use cognix_derivations::StorePathError;
+use cognix_derivations::{StorePath, StorePathError};
+use cognix_store::build::foreign::ForeignError;
 use cognix_store::realise::StepError;
-use cognix_store::{ErrorKind, FetchError, RealiseError, StoreError};
+use cognix_store::{BuildError, ErrorKind, FetchError, RealiseError, StoreError};
 
 use super::variants::VariantError;
 use crate::builtins::source::SourceError;
@@ -74,16 +75,13 @@ pub enum PipelineError {
     /// A file was written between looking at it and copying it.
     #[error("the model's files changed while they were being read")]
     SourceChanged,
-    /// A derivation that runs a program of its own, which needs a sandbox.
-    #[error(
-        "the derivation {derivation} runs {builder}, and this cognix does not run foreign programs yet: only builders \
-         that begin with \"builtin:\""
-    )]
-    Foreign {
+    /// Its programs do not run on this machine.
+    #[error("{derivation} cannot be built here")]
+    System {
         /// The derivation's name.
         derivation: String,
-        /// What it runs.
-        builder: String,
+        /// What it is built on.
+        source: ForeignError,
     },
     /// The lock cannot become derivations.
     #[error(transparent)]
@@ -162,7 +160,7 @@ impl PipelineError {
             Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),
             Self::Sdk(_) | Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
-            Self::Recipe(_) | Self::Foreign { .. } => ErrorKind::Configuration,
+            Self::Recipe(_) | Self::System { .. } => ErrorKind::Configuration,
             Self::StorePath(_) | Self::Record { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
             Self::Image(_) | Self::Layer(_) => ErrorKind::Io,
@@ -185,6 +183,7 @@ impl PipelineError {
             Self::Resolve(error) => return resolve_hint(error),
             Self::Realise(error) => return realise_hint(error, self.kind()),
             Self::Interpreter { .. } => return Some(other_interpreter()),
+            Self::System { .. } => ELSEWHERE_BUILT,
             _ => return None,
         };
         Some(hint.to_owned())
@@ -216,6 +215,9 @@ fn resolve_hint(error: &ResolveError) -> Option<String> {
 const TORCH_ELSEWHERE: &str = "a pinned torch comes from torch's own index, as with Cog: look at the network, name a mirror with \
     --mirror pytorch=URL,\n  or give torch as a range (torch>=2.6.0,<2.6.1) to take the build of the default index";
 
+const ELSEWHERE_BUILT: &str =
+    "build it on such a machine, or choose with --platform one that this machine is";
+
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
 
 /// Every way around an archive that is not to be had here.
@@ -235,6 +237,10 @@ fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<String> {
     };
     match (error, step) {
         (_, Some(StepError::Fetch(error))) => fetch_hint(error),
+        (_, Some(StepError::Build(BuildError::Foreign(foreign)))) => {
+            let derivation = error.derivation()?;
+            foreign_hint(foreign, derivation)
+        }
         (RealiseError::Store(_), _) | (_, Some(StepError::Store(_)))
             if kind == ErrorKind::Rights =>
         {
@@ -242,6 +248,28 @@ fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn foreign_hint(error: &ForeignError, derivation: &StorePath) -> Option<String> {
+    let hint = match error {
+        error if error.has_log() => {
+            return Some(format!("`cognix log {derivation}` shows the whole log"));
+        }
+        ForeignError::MissingSecret { id } => {
+            return Some(format!(
+                "give its value with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+            ));
+        }
+        ForeignError::Network => {
+            "fetch what it needs with cognix.fetchurl in cognix.nix and give it as an input, or allow it with --allow-network"
+        }
+        ForeignError::Start(_) => {
+            "a program is looked for in the derivation's root only: cognix.root in cognix.nix is the image's Debian packages"
+        }
+        ForeignError::System { .. } => ELSEWHERE_BUILT,
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn fetch_hint(error: &FetchError) -> Option<String> {

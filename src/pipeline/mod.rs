@@ -13,6 +13,7 @@ mod locking;
 mod outputs;
 #[cfg(all(test, feature = "network-tests"))]
 mod real_packages;
+mod realisation;
 mod record;
 mod run;
 mod sdk;
@@ -42,8 +43,9 @@ pub use additions::ImageDerivations;
 pub use error::PipelineError;
 pub use locking::LockOptions;
 pub use outputs::{SpecCheck, check_spec, show_spec, spec_package};
+pub use realisation::{Realisation, SandboxOptions};
 pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, plan};
-pub use run::{ExecOptions, Images, Realisation, exec, load_images, unpack_image, write_images};
+pub use run::{ExecOptions, Images, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};
 pub use variants::{NoOutputs, Outputs, VariantError};

@@ -9,9 +9,10 @@ use cognix_derivations::StorePathName;
 use super::variants::Outputs;
 use super::{ImageDerivations, PipelineError, Project};
 use crate::lock::{Lock, LockedInputs, LockedPlatform, LockedWheel};
-use crate::recipes::Instantiated;
+use crate::recipes::{self, Instantiated, RecipeError};
 use crate::spec::{
-    self, Branch, Derivations, Known, LockedImage, LockedPackage, SpecError, Variant,
+    self, Branch, Derivations, Known, LockedImage, LockedPackage, LockedRoot, RootPart, SpecError,
+    Variant,
 };
 
 /// The outputs of the spec in a folder.
@@ -38,27 +39,36 @@ impl Outputs for SpecOutputs {
         variant: &str,
         locked: LockedPlatform<'_>,
         inputs: &LockedInputs,
-    ) -> Result<Derivations, SpecError> {
-        spec::derivations(&self.project, variant, &known(locked, inputs))
+    ) -> Result<Derivations, PipelineError> {
+        let known = known(locked, inputs)?;
+        Ok(spec::derivations(&self.project, variant, &known)?)
     }
 }
 
 /// What a spec gets to know of a lock.
-pub(super) fn known(locked: LockedPlatform<'_>, inputs: &LockedInputs) -> Known {
+pub(super) fn known(
+    locked: LockedPlatform<'_>,
+    inputs: &LockedInputs,
+) -> Result<Known, RecipeError> {
     let digests = inputs.iter();
     let digests = digests.filter_map(|(name, input)| Some((name.clone(), input.sha256()?)));
     let wheels = locked.python.packages.iter();
-    Known {
+    let root = recipes::system_root(locked)?;
+    Ok(Known {
         locked: Some(LockedImage {
             platform: locked.architecture,
             python: locked.request.python.clone(),
             packages: wheels
                 .map(|wheel| (wheel.name.clone(), package(wheel)))
                 .collect(),
+            root: LockedRoot {
+                graph: root.graph,
+                parts: root.trees.into_iter().map(RootPart::Tree).collect(),
+            },
         }),
         inputs: digests.collect(),
         ..Known::default()
-    }
+    })
 }
 
 fn package(wheel: &LockedWheel) -> LockedPackage {
@@ -86,7 +96,8 @@ pub fn spec_package(
         let platform = lock.variant(project.variant())?.platform(architecture)?;
         Some(known(platform, &lock.inputs))
     });
-    let mut made = spec::package(project.root(), name, &locked.unwrap_or_default())?;
+    let locked = locked.transpose()?.unwrap_or_default();
+    let mut made = spec::package(project.root(), name, &locked)?;
     let package = made.extra_packages.remove(0);
     let instantiated = Instantiated {
         system: None,
@@ -137,7 +148,7 @@ pub fn check_spec(dir: &Path, cancelled: Arc<AtomicBool>) -> Result<SpecCheck, P
                 };
                 let known = Known {
                     cancelled: Some(Arc::clone(&cancelled)),
-                    ..known(platform, &lock.inputs)
+                    ..known(platform, &lock.inputs)?
                 };
                 if let Err(mistake) = spec::derivations(dir, &variant.name, &known) {
                     mistakes.push(mistake);

@@ -1,121 +1,17 @@
-//! The stages with effects: realising, writing an image out, running a command in it.
+//! The stages with effects after realising: writing an image out, running a command in it.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use cognix_derivations::{DerivationGraph, StorePath};
-use cognix_store::realise::plan::Action;
-use cognix_store::realise::{self, StepError};
-use cognix_store::{
-    CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised, Realiser, Store,
-};
+use cognix_derivations::StorePath;
+use cognix_store::{CancellationToken, Store};
 
 use super::{ImageRecord, PipelineError};
-use crate::builtins;
 use crate::container::{self, Bundle, Directory, RunOptions, Runtime};
 use crate::image::{self, Destination, Image, ImageIndex, Named};
 use crate::layers::{self, LayerDescription};
-use crate::mirrors::Mirrors;
-use crate::recipes::Instantiated;
-
-/// What realising needs.
-pub struct Realisation {
-    /// Where outputs go.
-    pub store: Store,
-    /// Where files come from.
-    pub mirrors: Mirrors,
-    /// How many builds run at once.
-    pub jobs: usize,
-    /// Who is told.
-    pub events: Arc<dyn EventSink>,
-    /// Ends the work early.
-    pub cancel: CancellationToken,
-}
-
-impl Realisation {
-    /// Makes the image exist.
-    pub async fn image(self, instantiated: &Instantiated) -> Result<Realised, PipelineError> {
-        let targets = [(instantiated.image.clone(), "out".to_owned())];
-        let realised = self.outputs(&instantiated.graph, &targets).await;
-        realised.map_err(|error| explain(error, instantiated))
-    }
-
-    /// Makes some outputs of a graph exist.
-    pub async fn outputs(
-        self,
-        graph: &DerivationGraph,
-        targets: &[(StorePath, String)],
-    ) -> Result<Realised, PipelineError> {
-        let realiser = Realiser {
-            store: self.store,
-            builders: builtins::all(),
-            mirrors: Arc::new(self.mirrors),
-            jobs: self.jobs,
-            events: self.events,
-            cancel: self.cancel,
-            fetch: FetchOptions {
-                user_agent: USER_AGENT.to_owned(),
-                ..FetchOptions::default()
-            },
-        };
-        check_builders(&realiser.store, graph, targets)?;
-        let realised = realiser.realise(graph, targets).await?;
-        if realised.stats.built > 0 {
-            // The derivations too, so that a real Nix can show and copy what an output came from.
-            realiser.store.add_derivations(graph)?;
-        }
-        Ok(realised)
-    }
-}
-
-/// Refuses derivations that run programs of their own, before anything is fetched for them. What is there already, or
-/// was built elsewhere, may have been made by anything.
-fn check_builders(
-    store: &Store,
-    graph: &DerivationGraph,
-    targets: &[(StorePath, String)],
-) -> Result<(), PipelineError> {
-    let planned = realise::plan(graph, targets, store)?;
-    for step in planned.steps {
-        if let Action::Build { builder } = step.action
-            && !builder.starts_with("builtin:")
-        {
-            return Err(PipelineError::Foreign {
-                derivation: step.name,
-                builder,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Says what cannot be had when it is the interpreter, since there are ways around that.
-fn explain(error: PipelineError, instantiated: &Instantiated) -> PipelineError {
-    match (error, &instantiated.interpreter) {
-        (
-            PipelineError::Realise(
-                source @ RealiseError::Failed {
-                    source: StepError::Fetch(_),
-                    ..
-                },
-            ),
-            Some(interpreter),
-        ) if source.kind() == ErrorKind::Unavailable
-            && source.derivation() == Some(&interpreter.derivation) =>
-        {
-            PipelineError::Interpreter {
-                version: interpreter.version.clone(),
-                url: interpreter.url.clone(),
-                source,
-            }
-        }
-        (error, _) => error,
-    }
-}
-
-const USER_AGENT: &str = concat!("cognix/", env!("CARGO_PKG_VERSION"));
 
 /// What one build made: an image, or one for each of several platforms and their index.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ pub trait Outputs: std::fmt::Debug + Send + Sync {
         variant: &str,
         locked: LockedPlatform<'_>,
         inputs: &LockedInputs,
-    ) -> Result<Derivations, SpecError>;
+    ) -> Result<Derivations, PipelineError>;
 }
 
 /// The outputs of a spec that has none.
@@ -45,7 +45,7 @@ impl Outputs for NoOutputs {
         _: &str,
         _: LockedPlatform<'_>,
         _: &LockedInputs,
-    ) -> Result<Derivations, SpecError> {
+    ) -> Result<Derivations, PipelineError> {
         Ok(Derivations::default())
     }
 }

@@ -5,7 +5,7 @@ use cognix_derivations::Sha256;
 use super::variants::{
     adjustments, check_buildable, choose, locking_order, of, overrides, settings,
 };
-use super::{NoOutputs, Outputs};
+use super::{NoOutputs, Outputs, PipelineError};
 use crate::lock::{LockedInputs, LockedPlatform};
 use crate::spec::{Derivations, Pin, Spec, SpecError, Torch, TorchMode, Variant};
 
@@ -26,7 +26,7 @@ impl Outputs for Fixed {
         _: &str,
         _: LockedPlatform<'_>,
         _: &LockedInputs,
-    ) -> Result<Derivations, SpecError> {
+    ) -> Result<Derivations, PipelineError> {
         Ok(Derivations::default())
     }
 }

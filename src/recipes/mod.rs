@@ -28,6 +28,7 @@ pub mod labels;
 mod python_packages;
 mod source;
 mod system_packages;
+mod system_root;
 #[cfg(test)]
 mod tests;
 mod wheel_groups;
@@ -47,6 +48,7 @@ pub use additions::{Additions, Extra};
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
 pub use python_packages::wheel_tree;
+pub use system_root::{SystemRoot, system_root};
 
 /// Why a lock cannot become derivations.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,13 @@ pub(super) struct Deb<'a> {
     unpacked: StorePath,
 }
 
+impl Deb<'_> {
+    /// The derivation that unpacks it.
+    pub(super) fn into_unpacked(self) -> StorePath {
+        self.unpacked
+    }
+}
+
 /// Adds fetch and unpacking of every package, in the lock's order.
 pub(super) fn debs<'a>(
     builder: &mut Instantiation,
@@ -97,7 +104,7 @@ pub(super) fn layers(
     Ok(())
 }
 
-fn system_configuration(
+pub(super) fn system_configuration(
     builder: &mut Instantiation,
     debs: &[Deb<'_>],
 ) -> Result<StorePath, RecipeError> {

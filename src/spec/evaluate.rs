@@ -11,7 +11,7 @@ use cognix_language::{
 use super::disk::DiskFiles;
 use super::error::{SpecError, SpecReason};
 use super::keys::Keys;
-use super::known::{Known, input_value, packages, set};
+use super::known::{Known, input_value, packages, root, set};
 use super::settings::{Settings, Spec};
 use super::variant::{Derivations, ExtraPackage, ProjectFiles, StoreText, Variant};
 use super::{DEFAULT, FILE_NAME, decode, images};
@@ -138,11 +138,12 @@ impl<'e, 'a> Session<'e, 'a> {
     ) -> cognix_language::Eval<Value<'a>> {
         let library = evaluator.own_expression(LIBRARY, "the cognix library")?;
         let text = |text: &str| evaluator.known(evaluator.string(text));
-        let (platform, python, packages) = match &known.locked {
+        let (platform, python, packages, root) = match &known.locked {
             Some(locked) => (
                 text(&locked.platform.to_string()),
                 text(&locked.python),
                 evaluator.known(packages(evaluator, &locked.packages)),
+                evaluator.known(root(evaluator, &locked.root)?),
             ),
             None => (
                 text(
@@ -155,6 +156,9 @@ impl<'e, 'a> Session<'e, 'a> {
                 ),
                 evaluator.failing("the image's Python is known once it is locked"),
                 evaluator.known(Value::Null),
+                evaluator.failing(
+                    "the image's Debian packages are known once it is locked; run `cognix lock`",
+                ),
             ),
         };
         let arguments = set(
@@ -163,6 +167,7 @@ impl<'e, 'a> Session<'e, 'a> {
                 ("platform", platform),
                 ("python", python),
                 ("packages", packages),
+                ("root", root),
             ],
         );
         evaluator.call(library, &[evaluator.known(arguments)], Pos::NONE)

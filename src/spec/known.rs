@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cognix_derivations::Sha256;
-use cognix_language::{Attr, Evaluator, Pos, Thunk, Value};
+use cognix_derivations::{DerivationGraph, Sha256, StorePath};
+use cognix_language::{Attr, Eval, Evaluator, Pos, Thunk, Value};
 
 use super::architecture::Architecture;
 use super::settings::{Input, InputKind};
@@ -30,6 +30,26 @@ pub struct LockedImage {
     pub python: String,
     /// The Python packages, by normalised name.
     pub packages: BTreeMap<String, LockedPackage>,
+    /// The image's Debian packages and their configuration.
+    pub root: LockedRoot,
+}
+
+/// What a root is made of, and the derivations that make it.
+#[derive(Debug, Clone, Default)]
+pub struct LockedRoot {
+    /// All of them.
+    pub graph: DerivationGraph,
+    /// The parts, bottom to top.
+    pub parts: Vec<RootPart>,
+}
+
+/// A part of a root: outputs of one derivation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootPart {
+    /// A tree in `out`, with its modes in `control`.
+    Tree(StorePath),
+    /// Changes in `out`.
+    Changes(StorePath),
 }
 
 /// One wheel of the lock.
@@ -95,6 +115,27 @@ pub(super) fn packages<'a>(
         .iter()
         .map(|(name, locked)| (name.as_str(), package(locked)));
     set(evaluator, entries)
+}
+
+/// The parts of a root, as `cognix.root` has them.
+pub(super) fn root<'a>(evaluator: &Evaluator<'a>, root: &LockedRoot) -> Eval<Value<'a>> {
+    evaluator.adopt(&root.graph);
+    let output = |path: &StorePath, name| evaluator.known(evaluator.output(path, name));
+    let part = |part: &RootPart| {
+        let value = match part {
+            RootPart::Tree(path) => {
+                let entries = [
+                    ("tree", output(path, "out")),
+                    ("control", output(path, "control")),
+                ];
+                set(evaluator, entries)
+            }
+            RootPart::Changes(path) => set(evaluator, [("changes", output(path, "out"))]),
+        };
+        evaluator.known(value)
+    };
+    let parts: Vec<_> = root.parts.iter().map(part).collect();
+    evaluator.list(parts.into_iter(), Pos::NONE)
 }
 
 /// An input as outputs see it, before the library makes derivations of those that are files.

@@ -3,12 +3,12 @@
 # All of it is the language and `derivation`, so a real Nix makes the same derivations of it. `packages` are the Python
 # packages of the lock by name, or null while there is none: then a package's version is not known, and what depends on
 # it fails when somebody asks for it.
-{ platform, python, packages }:
+{ platform, python, packages, root }:
 
 let
   inherit (builtins)
     attrNames concatLists concatMap elem filter foldl' head isAttrs isFunction isList isString length listToAttrs map
-    mapAttrs match removeAttrs tail;
+    mapAttrs match removeAttrs tail toJSON;
 
   isDerivation = value: isAttrs value && value.type or null == "derivation";
   kindOf = value: if isAttrs value then value.kind or null else null;
@@ -36,6 +36,14 @@ let
 
   # Attributes of the set that no builder gets to know.
   passing = passed: made: made // passed;
+
+  # A root's parts, as a sandbox takes them: trees, with what their modes are where that is known.
+  rootParts = part:
+    if isDerivation part then
+      [ ({ tree = "${part}"; } // (if elem "control" (part.outputs or [ ]) then { control = "${part.control}"; } else { })) ]
+    else if isList part then concatMap rootParts part
+    else if isAttrs part && (part ? tree || part ? changes) then [ part ]
+    else throw "cognix.mkDerivation: expected derivations in `roots`, or `cognix.root`";
 
   shaOf = { sha256 ? null, hash ? null, ... }:
     if hash != null then hash
@@ -99,15 +107,22 @@ let
         wheel = sourceOf "cognix.wheel" arguments;
       });
 
-    # What a shell script makes of its inputs, in a sandbox whose root is made of the derivations in `roots`. The script
+    # What the image's Debian packages and their configuration make, for `roots`: with `build.system_packages: [gcc]`, a
+    # script can compile. Known once the image is locked.
+    root = root;
+
+    # What a shell script makes of its inputs, in a sandbox without a network. Its root is made of the derivations in `roots`,
+    # later ones above earlier ones, and is that of the image's Debian packages unless something else is said. The script
     # writes `$out`; any other attribute is a variable of its environment. Comes to `/opt/NAME`.
-    mkDerivation = { name, script, src ? null, roots ? [ ], destination ? "/opt/${name}", ... }@arguments:
+    mkDerivation = { name, script, src ? null, roots ? cognix.root, destination ? "/opt/${name}", ... }@arguments:
       passing { inherit destination; } (floating ({
-        inherit name roots;
+        inherit name;
         inherit (cognix) system;
-        builder = "/bin/sh";
+        PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         args = [ "-euc" script ];
-      } // removeAttrs arguments [ "destination" "script" ] // optional "src" src));
+        builder = "/bin/sh";
+        sandbox = toJSON { version = 1; root = concatMap rootParts roots; };
+      } // removeAttrs arguments [ "destination" "roots" "script" ] // optional "src" src));
 
     # torch, built from source for GPUs that no wheel of it serves: `gpuArchs` are their compute capabilities. For `overrides`.
     torch.fromSource = { version, gpuArchs }: { kind = "torch-source"; inherit version gpuArchs; };

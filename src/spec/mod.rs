@@ -32,7 +32,7 @@ use cognix_language::{Eval, Evaluator, Value};
 pub use architecture::{Architecture, ArchitectureError};
 pub use disk::DiskFiles;
 pub use error::{SpecError, SpecReason};
-pub use known::{Known, LockedImage, LockedPackage};
+pub use known::{Known, LockedImage, LockedPackage, LockedRoot, RootPart};
 pub use settings::{
     Base, BaseTier, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput,
     PartialLayers, PinnedArchive, Settings, Spec, WheelPolicy,

@@ -465,6 +465,7 @@ mod tests {
                 "cognix.fetchurl",
                 "cognix.deb",
                 "cognix.wheel",
+                "cognix.root",
                 "cognix.mkDerivation",
                 "cognix.torch.fromSource",
             ]

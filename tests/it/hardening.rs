@@ -87,6 +87,7 @@ fn all_11_the_help_has_every_exit_status_and_no_other() {
         ErrorKind::Rights,
         ErrorKind::Configuration,
         ErrorKind::BuildFailed,
+        ErrorKind::TimedOut,
         ErrorKind::Hash,
         ErrorKind::NotReproducible,
         ErrorKind::Interrupted,

@@ -382,14 +382,14 @@ fn a_real_nix_makes_the_same_of_the_library() {
             filename = "six-1.16.0-py2.py3-none-any.whl"; url = "mirror://pypi/six"; size = 7; waived = false;
             hash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
           }};
-          library = import ./library.nix {{ platform = "linux/amd64"; python = "3.11"; inherit packages; }};
+          library = import ./library.nix {{ platform = "linux/amd64"; python = "3.11"; root = [ {{ tree = file; }} ]; inherit packages; }};
           inherit (library) cognix;
           file = cognix.fetchurl {{ url = "https://files.example/a.bin"; {hash}; }};
           deb = cognix.deb {{ name = "sl"; version = "1:5.02~1"; url = "mirror://debian/sl.deb"; {hash}; }};
           overlay = final: prev: {{
             six = prev.six.overrideAttrs (old: {{ note = old.filename; }});
           }};
-          tool = cognix.mkDerivation {{ name = "tool"; src = ./tool.sh; roots = [ deb ]; script = "cp $src $out"; x = [ file ]; }};
+          tool = cognix.mkDerivation {{ name = "tool"; src = ./tool.sh; roots = [ deb library.cognix.root ]; script = "cp $src $out"; x = [ file ]; }};
           program = cognix.fetchurl {{ url = "https://files.example/run"; executable = true; size = 3; {hash}; }};
           wheel = cognix.wheel {{ url = "https://files.example/a_b-1!2.0-py3-none-any.whl"; {hash}; }};
         in map (drv: drv.drvPath) [ file program deb wheel tool (library.overridden [ overlay ]).six.derivation ]

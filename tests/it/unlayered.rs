@@ -191,6 +191,7 @@ fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
         jobs: 2,
         events: std::sync::Arc::new(cognix_store::Silent),
         cancel: CancellationToken::new(),
+        sandbox: Default::default(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let realised = runtime

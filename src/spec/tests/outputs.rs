@@ -65,6 +65,7 @@ fn locked() -> Known {
             packages: packages
                 .map(|(name, package)| (name.to_owned(), package))
                 .into(),
+            root: LockedRoot::default(),
         }),
         ..Known::default()
     }

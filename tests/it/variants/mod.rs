@@ -42,7 +42,7 @@ impl Outputs for Fixed {
         _: &str,
         _: LockedPlatform<'_>,
         _: &LockedInputs,
-    ) -> Result<Derivations, SpecError> {
+    ) -> Result<Derivations, PipelineError> {
         Ok(self.derivations.clone())
     }
 }
@@ -135,6 +135,7 @@ fn build(world: &World, project: &Project, lock: &Lock) -> Result<ImageRecord, P
         jobs: 2,
         events: Arc::new(cognix_store::Silent),
         cancel: CancellationToken::new(),
+        sandbox: Default::default(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let realised = runtime.block_on(realisation.image(&image))?;

@@ -87,6 +87,32 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Takes derivations that were made elsewhere, so that values can refer to them. Each comes after what it needs.
+    pub fn adopt(&self, derivations: &DerivationGraph) {
+        let mut drafts = self.drafts.borrow_mut();
+        for derivation in derivations.iter() {
+            // Their inputs are there: a graph holds every derivation after its inputs.
+            let _ = drafts.graph.insert(derivation.clone());
+        }
+    }
+
+    /// The text that stands for an output of a derivation that was adopted: its path where that is known, and its
+    /// placeholder elsewhere. It refers to the output.
+    pub fn output(&self, derivation: &StorePath, output: &str) -> Value<'a> {
+        let drafts = self.drafts.borrow();
+        let known = drafts.graph.get(derivation);
+        let path = known.and_then(|known| known.outputs().get(output)?.path().cloned());
+        let text = path.map_or_else(
+            || downstream_placeholder(derivation, output),
+            |path| path.to_string(),
+        );
+        let element = ContextElement::Output {
+            derivation: self.arena.alloc_str(&derivation.to_string()),
+            output: self.arena.alloc_str(output),
+        };
+        self.string_with(text.as_bytes(), self.context(vec![element]))
+    }
+
     /// `derivation`: a set for each output, each with all the others. Nothing is made before a path is asked for.
     fn derivation(&self, argument: &'a Thunk<'a>, pos: Pos) -> Eval<Value<'a>> {
         let given = self.force(argument)?;

@@ -1,0 +1,167 @@
+//! Making outputs exist, and making them again to compare.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cognix_derivations::{DerivationGraph, StorePath};
+use cognix_sandbox::{Limits, Sandbox};
+use cognix_store::build::foreign::{self, ForeignBuilder, Secrets};
+use cognix_store::realise::plan::Action;
+use cognix_store::realise::{self, Checked, StepError};
+use cognix_store::{
+    CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised, Realiser, Store,
+};
+
+use super::PipelineError;
+use crate::builtins;
+use crate::mirrors::Mirrors;
+use crate::recipes::Instantiated;
+
+const USER_AGENT: &str = concat!("cognix/", env!("CARGO_PKG_VERSION"));
+
+/// What realising needs.
+pub struct Realisation {
+    /// Where outputs go.
+    pub store: Store,
+    /// Where files come from.
+    pub mirrors: Mirrors,
+    /// How many builds run at once.
+    pub jobs: usize,
+    /// Who is told.
+    pub events: Arc<dyn EventSink>,
+    /// Ends the work early.
+    pub cancel: CancellationToken,
+    /// What programs that are none of ours get, beside what their derivations say.
+    pub sandbox: SandboxOptions,
+}
+
+/// What whoever runs a build gives to the programs in it. None of it is part of a derivation.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxOptions {
+    /// Values that derivations ask for by name.
+    pub secrets: Secrets,
+    /// Whether derivations that ask for the network have it.
+    pub network: bool,
+    /// What a program may use.
+    pub limits: Limits,
+}
+
+impl Realisation {
+    /// Makes the image exist.
+    pub async fn image(self, instantiated: &Instantiated) -> Result<Realised, PipelineError> {
+        let targets = [(instantiated.image.clone(), "out".to_owned())];
+        let realised = self.outputs(&instantiated.graph, &targets).await;
+        realised.map_err(|error| explain(error, instantiated))
+    }
+
+    /// Makes some outputs of a graph exist.
+    pub async fn outputs(
+        self,
+        graph: &DerivationGraph,
+        targets: &[(StorePath, String)],
+    ) -> Result<Realised, PipelineError> {
+        let realiser = self.realiser();
+        check_systems(&realiser.store, graph, targets)?;
+        let realised = realiser.realise(graph, targets).await?;
+        if realised.stats.built > 0 {
+            // The derivations too, so that a real Nix can show and copy what an output came from.
+            realiser.store.add_derivations(graph)?;
+        }
+        Ok(realised)
+    }
+
+    /// Builds derivations again and compares. What they make and what they need is made first where it is missing;
+    /// `ready` is called in between.
+    pub async fn check(
+        self,
+        graph: &DerivationGraph,
+        derivations: &[StorePath],
+        ready: impl FnOnce(),
+        tell: impl FnMut(Checked),
+    ) -> Result<(), PipelineError> {
+        let realiser = self.realiser();
+        let mut targets = BTreeSet::new();
+        for derivation in derivations.iter().filter_map(|path| graph.get(path)) {
+            let own = derivation.outputs().keys();
+            targets.extend(own.map(|output| (derivation.path(), output.clone())));
+            for (input, outputs) in derivation.input_derivations() {
+                targets.extend(outputs.iter().map(|output| (input.clone(), output.clone())));
+            }
+        }
+        let targets: Vec<_> = targets.into_iter().collect();
+        check_systems(&realiser.store, graph, &targets)?;
+        realiser.realise(graph, &targets).await?;
+        ready();
+        Ok(realiser.check(graph, derivations, tell).await?)
+    }
+
+    fn realiser(self) -> Realiser {
+        let SandboxOptions {
+            secrets,
+            network,
+            limits,
+        } = self.sandbox;
+        let foreign = ForeignBuilder {
+            sandbox: Sandbox::current(),
+            secrets,
+            network,
+            limits,
+        };
+        Realiser {
+            store: self.store,
+            builders: builtins::all().with_foreign(foreign),
+            mirrors: Arc::new(self.mirrors),
+            jobs: self.jobs,
+            events: self.events,
+            cancel: self.cancel,
+            fetch: FetchOptions {
+                user_agent: USER_AGENT.to_owned(),
+                ..FetchOptions::default()
+            },
+        }
+    }
+}
+
+/// Refuses derivations that another kind of machine builds, before anything is fetched for them. What is there already may
+/// have been made anywhere.
+fn check_systems(
+    store: &Store,
+    graph: &DerivationGraph,
+    targets: &[(StorePath, String)],
+) -> Result<(), PipelineError> {
+    for step in realise::plan(graph, targets, store)?.steps {
+        if let Action::Build { builder } = step.action
+            && !builder.starts_with("builtin:")
+            && let Some(derivation) = graph.get(&step.derivation)
+        {
+            let checked = foreign::check_system(derivation.system());
+            let derivation = step.name;
+            checked.map_err(|source| PipelineError::System { derivation, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what cannot be had when it is the interpreter, since there are ways around that.
+fn explain(error: PipelineError, instantiated: &Instantiated) -> PipelineError {
+    match (error, &instantiated.interpreter) {
+        (
+            PipelineError::Realise(
+                source @ RealiseError::Failed {
+                    source: StepError::Fetch(_),
+                    ..
+                },
+            ),
+            Some(interpreter),
+        ) if source.kind() == ErrorKind::Unavailable
+            && source.derivation() == Some(&interpreter.derivation) =>
+        {
+            PipelineError::Interpreter {
+                version: interpreter.version.clone(),
+                url: interpreter.url.clone(),
+                source,
+            }
+        }
+        (error, _) => error,
+    }
+}
