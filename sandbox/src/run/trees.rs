@@ -70,22 +70,25 @@ pub(super) fn whiteouts(tree: &Path, removed: &[PathBuf]) -> Result<(), SandboxE
 
 /// A tree of the directories whose real modes matter; false if there are none.
 pub(super) fn directory_modes(tree: &Path, lower: &Lower) -> Result<bool, SandboxError> {
-    let mut any = false;
+    let mut made = Vec::new();
     for (path, mode) in &lower.modes {
         let path = relative(path)?;
         let found = fs::symlink_metadata(lower.tree.join(&path));
         if !found.is_ok_and(|found| found.is_dir()) {
             continue;
         }
-        if !any {
+        if made.is_empty() {
             make(tree, 0o755)?;
-            any = true;
         }
         let place = tree.join(&path);
         make_all(tree, &place)?;
-        set_mode(&place, mode.mode & 0o1777)?;
+        made.push((place, mode.mode & 0o1777));
     }
-    Ok(any)
+    // Only now: making what is below a folder gives it the usual mode.
+    for (place, mode) in &made {
+        set_mode(place, *mode)?;
+    }
+    Ok(!made.is_empty())
 }
 
 /// The modes and owners that are not ordinary, as seen through all trees: the topmost tree that has a path decides.
