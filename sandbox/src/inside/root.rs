@@ -62,8 +62,8 @@ pub(super) fn enter(order: &Order) -> Step<Option<OwnedFd>> {
         Composition::Folder => Some(open_folder("merged")?),
     };
     let root = open_root()?;
-    let mut made = bind_all(&root, &bindings)?;
-    made.extend(skeleton::mount(&root, order)?);
+    let mut made = skeleton::mount(&root, order)?;
+    made.extend(bind_all(&root, &bindings)?);
     if matches!(order.root, Composition::Folder) {
         super::report(&Report::Made(made));
     }

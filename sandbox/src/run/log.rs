@@ -1,8 +1,10 @@
-//! Cuts what a program writes into lines, and bounds them (LIM-3).
+//! Cuts what a program writes into lines, bounds them (LIM-3) and masks secrets in them (SEC-2).
 
 /// A log on its way: lines out, with marks where something is missing.
 pub(super) struct Log<'a> {
     sink: &'a mut dyn FnMut(&[u8]),
+    /// What must not be shown, longest first.
+    secrets: Vec<Vec<u8>>,
     line: Vec<u8>,
     /// How many bytes of the current line were dropped.
     dropped: usize,
@@ -18,6 +20,7 @@ impl<'a> Log<'a> {
     pub(super) fn new(sink: &'a mut dyn FnMut(&[u8]), limit: u64, longest: usize) -> Self {
         Self {
             sink,
+            secrets: Vec::new(),
             line: Vec::new(),
             dropped: 0,
             longest,
@@ -26,6 +29,19 @@ impl<'a> Log<'a> {
             ended: false,
             truncated: false,
         }
+    }
+
+    /// Masks these values from now on, line by line. What is shorter than four bytes would mask half the log.
+    pub(super) fn masking<'s>(mut self, secrets: impl Iterator<Item = &'s [u8]>) -> Self {
+        let lines = secrets.flat_map(|secret| secret.split(|byte| *byte == b'\n'));
+        self.secrets = lines
+            .map(<[u8]>::trim_ascii)
+            .filter(|line| line.len() >= 4)
+            .map(<[u8]>::to_vec)
+            .collect();
+        self.secrets
+            .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self
     }
 
     /// Takes what was read.
@@ -52,6 +68,9 @@ impl<'a> Log<'a> {
     }
 
     fn flush(&mut self) {
+        for secret in &self.secrets {
+            self.line = masked(&self.line, secret);
+        }
         if self.dropped > 0 {
             self.truncated = true;
             let mark = format!(" [line cut: {} more bytes]", self.dropped);
@@ -72,6 +91,18 @@ impl<'a> Log<'a> {
         }
         self.line.clear();
     }
+}
+
+fn masked(line: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(place) = rest.windows(secret.len()).position(|part| part == secret) {
+        result.extend_from_slice(&rest[..place]);
+        result.extend_from_slice(b"***");
+        rest = &rest[place + secret.len()..];
+    }
+    result.extend_from_slice(rest);
+    result
 }
 
 #[cfg(test)]
@@ -101,6 +132,18 @@ mod tests {
             false,
         );
         check(100, 100, &[], &[], false);
+    }
+
+    #[test]
+    fn sec_2_secrets_are_masked() {
+        let mut lines = Vec::new();
+        let mut sink = |line: &[u8]| lines.push(String::from_utf8_lossy(line).into_owned());
+        let secrets: [&[u8]; 3] = [b"hunter2\n", b"hunter2-long", b"a"];
+        let mut log = Log::new(&mut sink, 1000, 1000).masking(secrets.into_iter());
+        log.push(b"a hunter2 hunt");
+        log.push(b"er2hunter2-long\nhunter\n");
+        log.finish();
+        assert_eq!(lines, ["a *** ******", "hunter"]);
     }
 
     #[test]

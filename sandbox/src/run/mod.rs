@@ -48,7 +48,7 @@ impl Sandbox {
         self
     }
 
-    /// Runs a program to its end and passes on its log line by line, without line feeds.
+    /// Runs a program to its end and passes on its log line by line, without line feeds and with secrets masked.
     ///
     /// `cancelled` is asked several times a second. When this returns, no process and no mount of the sandbox is left,
     /// and the workspace is empty unless the result has [`Finished::changes`].

@@ -59,7 +59,8 @@ pub(super) fn run(
     sink: &mut dyn FnMut(&[u8]),
 ) -> Result<Ended, Stopped> {
     let mut running = Running::start(program, order, group.as_ref())?;
-    let mut log = Log::new(sink, request.limits.log, request.limits.line);
+    let secrets = request.secrets.iter().map(|secret| &secret.value[..]);
+    let mut log = Log::new(sink, request.limits.log, request.limits.line).masking(secrets);
     let started = Instant::now();
     let mut heard = started;
     let mut looked = started;

@@ -24,6 +24,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::changes::{self, Changes, Written};
 use crate::error::SandboxError;
 use crate::order::{Binding, Composition, Order, SecretFile};
+use crate::record::ATTRIBUTE;
 use crate::request::{Access, Identity, Lower, Mount, Network, Request, SecretPlace};
 use crate::run::folder::{Known, Merge};
 use crate::run::{clean, trees};
@@ -70,6 +71,9 @@ impl Workspace {
         }
         for name in ["points", "upper"] {
             make(&workspace.folder.join(name), 0o755)?;
+        }
+        if request.access == Access::Changes {
+            attributes_work(&workspace.folder.join("upper"))?;
         }
         let root = if overlays {
             workspace.layers(request)?
@@ -387,6 +391,17 @@ impl Drop for Workspace {
             let _ = clean::empty(&self.folder);
         }
     }
+}
+
+/// Owners are recorded as attributes; without them changes would be lost silently.
+fn attributes_work(folder: &Path) -> Result<(), SandboxError> {
+    let set = rustix::fs::setxattr(folder, ATTRIBUTE, b"0:0:0", rustix::fs::XattrFlags::empty());
+    set.and_then(|()| rustix::fs::removexattr(folder, ATTRIBUTE))
+        .map_err(|error| SandboxError::Unavailable {
+            missing: format!("the file system of {} holds no extended attributes", folder.display()),
+            remedy: "put the store on one that does: ext4, XFS, Btrfs, ZFS, or memory with Linux 6.6 or newer".to_owned(),
+            source: error.into(),
+        })
 }
 
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";

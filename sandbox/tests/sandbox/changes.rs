@@ -278,8 +278,8 @@ fn no_mount_points() {
         target: PathBuf::from("/srv/data"),
         writable: true,
     });
-    let ran = setting.sh("cat /run/secrets/token; stat -c ' %a' /run/secrets/token; echo x > /srv/data/x; echo y > /etc/hosts");
-    assert_eq!(ran.good(), "hunter2 400");
+    let ran = setting.sh("tr -d 2 < /run/secrets/token; stat -c ' %a' /run/secrets/token; echo x > /srv/data/x; echo y > /etc/hosts");
+    assert_eq!(ran.good(), "hunter 400");
     assert_eq!(told(&ran), BTreeMap::new());
 }
 

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode as Bits, OFlags, ResolveFlags, StatxFlags, fgetxattr, openat, openat2,
-    readlink, statx,
+    AtFlags, FileType, Mode as Bits, OFlags, ResolveFlags, StatxFlags, getxattr, openat2, readlink,
+    statx,
 };
 use rustix::io::Errno;
 
@@ -48,6 +48,16 @@ enum Origin {
     Copied,
     /// The program made it.
     Made,
+}
+
+/// Paths come from the kernel, without links.
+const BELOW: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+
+impl Seen {
+    /// Whether nothing can have been recorded of it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.origin == Origin::Below
+    }
 }
 
 /// A mode, a user and a group.
@@ -141,30 +151,22 @@ impl Appearance {
     }
 
     fn origin(&self, path: &Path) -> Origin {
-        let Some((folder, name)) = self.parent(path) else {
-            return if path.as_os_str().is_empty() {
-                Origin::Made
-            } else {
-                Origin::Below
-            };
+        let Some(upper) = &self.upper else {
+            return Origin::Below;
         };
-        let file = openat(
-            &folder,
-            name,
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
-            Bits::empty(),
-        );
-        match file {
+        if !self.overlay || path.as_os_str().is_empty() {
+            return Origin::Made;
+        }
+        let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat2(upper, path, how, Bits::empty(), BELOW) {
             Ok(file) => {
                 let mut value = [0; 256];
-                match fgetxattr(&file, "user.overlay.origin", &mut value) {
+                match getxattr(super::proc_path(&file), "user.overlay.origin", &mut value) {
                     Ok(_) | Err(Errno::RANGE) => Origin::Copied,
                     Err(_) => Origin::Made,
                 }
             }
-            Err(Errno::NOENT) => Origin::Below,
-            // A symlink, whose looks depend on nothing here.
-            Err(_) => Origin::Made,
+            Err(_) => Origin::Below,
         }
     }
 
@@ -176,16 +178,8 @@ impl Appearance {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let folder = openat2(
-            upper,
-            parent,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Bits::empty(),
-            resolve,
-        )
-        .ok()?;
-        debug_assert!(folder.as_raw_fd() > 2, "the standard descriptors are taken");
+        let how = OFlags::PATH | OFlags::CLOEXEC;
+        let folder = openat2(upper, parent, how, Bits::empty(), BELOW).ok()?;
         Some((folder, name))
     }
 }

@@ -9,7 +9,7 @@
 mod appearance;
 mod target;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -28,6 +28,9 @@ use target::Caller;
 
 const FCHMODAT2: c_long = 452;
 
+/// The thread's own folder.
+#[cfg(target_arch = "x86_64")]
+const HERE: i32 = libc::AT_FDCWD;
 /// Questions about looks.
 const LOOKING: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
@@ -45,6 +48,8 @@ pub(super) struct Emulation {
     appearance: Appearance,
     /// Owners of symlinks, which cannot have attributes.
     symlinks: RefCell<BTreeMap<(u64, i64, u32), (u32, u32)>>,
+    /// Whether some process changed its root.
+    rooted: Cell<bool>,
 }
 
 /// What was asked for.
@@ -70,6 +75,7 @@ impl Emulation {
             listener,
             appearance: Appearance::new(order, upper),
             symlinks: RefCell::default(),
+            rooted: Cell::new(false),
         }
     }
 
@@ -99,30 +105,38 @@ impl Emulation {
     }
 
     fn decide(&self, question: &Question) -> Result<Answer, Errno> {
-        let caller = Caller::new(question.thread);
         let call = c_long::from(question.call);
+        if call == libc::SYS_chroot {
+            self.rooted.set(true);
+            return Ok(Answer::Proceed);
+        }
+        let caller = Caller::new(question.thread, self.rooted.get());
         let [first, second, third, fourth, fifth, _] = question.arguments;
-        let here = libc::AT_FDCWD;
-        let nofollow = libc::AT_SYMLINK_NOFOLLOW;
         let (file, wish) = match call {
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_chown => (caller.at(here, first, 0)?, owner(second, third)),
+            libc::SYS_chown => (caller.at(HERE, first, 0)?, owner(second, third)),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_lchown => (caller.at(here, first, nofollow)?, owner(second, third)),
+            libc::SYS_lchown => (
+                caller.at(HERE, first, libc::AT_SYMLINK_NOFOLLOW)?,
+                owner(second, third),
+            ),
             libc::SYS_fchown => (caller.open(low(first))?, owner(second, third)),
             libc::SYS_fchownat => (
                 caller.at(low(first), second, low(fifth))?,
                 owner(third, fourth),
             ),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_chmod => (caller.at(here, first, 0)?, mode(second)),
+            libc::SYS_chmod => (caller.at(HERE, first, 0)?, mode(second)),
             libc::SYS_fchmod => (caller.open(low(first))?, mode(second)),
             libc::SYS_fchmodat => (caller.at(low(first), second, 0)?, mode(third)),
             FCHMODAT2 => (caller.at(low(first), second, low(fourth))?, mode(third)),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_stat => (caller.at(here, first, 0)?, Wish::Looks(second)),
+            libc::SYS_stat => (caller.at(HERE, first, 0)?, Wish::Looks(second)),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_lstat => (caller.at(here, first, nofollow)?, Wish::Looks(second)),
+            libc::SYS_lstat => (
+                caller.at(HERE, first, libc::AT_SYMLINK_NOFOLLOW)?,
+                Wish::Looks(second),
+            ),
             libc::SYS_fstat => (caller.open(low(first))?, Wish::Looks(second)),
             libc::SYS_newfstatat => (
                 caller.at(low(first), second, low(fourth))?,
@@ -179,6 +193,8 @@ impl Emulation {
                 .symlink(&seen.path)
                 .and_then(|identity| self.symlinks.borrow().get(&identity).copied());
             owner.map(|(uid, gid)| Record { uid, gid, bits: 0 })
+        } else if seen.is_untouched() {
+            None
         } else {
             recorded(file)?
         };

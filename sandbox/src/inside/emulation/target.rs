@@ -1,29 +1,29 @@
 //! Finds the file that a thread means: from its folder, through its descriptors, below its root.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlink, stat};
 use rustix::io::Errno;
 
-use crate::kernel::Answer;
+use crate::kernel::{self, Answer};
 
 /// The longest path, with its end.
 const LONGEST: usize = 4096;
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 
 /// A thread that waits for an answer.
 pub(super) struct Caller {
     thread: u32,
+    /// Whether it may have another root than we.
+    rooted: bool,
 }
 
 impl Caller {
-    pub(super) fn new(thread: u32) -> Self {
-        Self { thread }
+    pub(super) fn new(thread: u32, rooted: bool) -> Self {
+        Self { thread, rooted }
     }
 
     /// What an open descriptor stands for.
@@ -70,20 +70,19 @@ impl Caller {
         if flags & libc::AT_SYMLINK_NOFOLLOW != 0 {
             how |= OFlags::NOFOLLOW;
         }
-        let start = if path.as_bytes().first() == Some(&b'/') {
-            self.proc("root")
-        } else if folder == libc::AT_FDCWD {
+        let absolute = path.as_bytes().first() == Some(&b'/');
+        let start = if folder == libc::AT_FDCWD {
             self.proc("cwd")
         } else {
             self.proc(&format!("fd/{folder}"))
         };
         let root = self.proc("root");
-        let (theirs, ours) = (stat(&root)?, stat("/")?);
-        if (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino) {
+        if !self.rooted || same(&root)? {
             // Absolute paths and links lead where they lead for us.
-            let start = openat(CWD, start, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            return openat(&start, path, how, Mode::empty());
+            let path = OsStr::from_bytes(path.as_bytes());
+            return openat(CWD, start.join(path), how, Mode::empty());
         }
+        let start = if absolute { root.clone() } else { start };
         // Another root: the path is put together as seen from there, and resolved below it.
         let inside = place(&start)?;
         let inside = inside
@@ -102,11 +101,10 @@ impl Caller {
 
     /// Puts an answer into the thread's memory.
     pub(super) fn write(&self, address: u64, bytes: &[u8]) -> Result<Answer, Errno> {
-        OpenOptions::new()
-            .write(true)
-            .open(self.proc("mem"))
-            .and_then(|memory| memory.write_all_at(bytes, address))
-            .map_err(|_| Errno::FAULT)?;
+        match kernel::write_memory(self.thread, address, bytes) {
+            Ok(count) if count == bytes.len() => {}
+            _ => return Err(Errno::FAULT),
+        }
         Ok(Answer::Success)
     }
 
@@ -116,13 +114,12 @@ impl Caller {
 
     /// A text in the thread's memory, read page by page because the next page may not be there.
     fn text(&self, address: u64) -> Result<CString, Errno> {
-        let memory = File::open(self.proc("mem")).map_err(|_| Errno::FAULT)?;
         let mut text = Vec::new();
         let mut address = address;
         while text.len() < LONGEST {
-            let mut piece = vec![0; usize::try_from(PAGE - address % PAGE).unwrap_or(1)];
-            let count = memory
-                .read_at(&mut piece, address)
+            let mut piece = [0; PAGE];
+            let rest = PAGE - usize::try_from(address).unwrap_or(0) % PAGE;
+            let count = kernel::read_memory(self.thread, address, &mut piece[..rest])
                 .map_err(|_| Errno::FAULT)?;
             if count == 0 {
                 return Err(Errno::FAULT);
@@ -139,6 +136,12 @@ impl Caller {
         }
         Err(Errno::NAMETOOLONG)
     }
+}
+
+/// Whether a root is ours.
+fn same(root: &Path) -> Result<bool, Errno> {
+    let (theirs, ours) = (stat(root)?, stat("/")?);
+    Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
 }
 
 /// Where something of a thread lies, as seen from our root.
