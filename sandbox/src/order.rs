@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 
+use crate::record::Inode;
 use serde::{Deserialize, Serialize};
 
 /// The name (argument 0) under which the program is started as a sandbox's first process.
@@ -92,10 +93,7 @@ pub(crate) enum Report {
     /// These mount points were made in a composed folder.
     Made(Vec<OsString>),
     /// A symlink was given to somebody: its inode and time of birth on the disk, user and group.
-    Symlink {
-        identity: (u64, i64, u32),
-        owner: (u32, u32),
-    },
+    Symlink { identity: Inode, owner: (u32, u32) },
     /// Nothing was run, or the program could not be started.
     Failed(Failure),
     /// The program ended, with this wait status.

@@ -3,6 +3,7 @@
 //! They are recorded as an extended attribute of files and directories, written by the sandbox's first process and read
 //! when the program is gone: `UID:GID:BITS`, the bits octal. Symlinks cannot have one.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +16,12 @@ pub(crate) const ATTRIBUTE: &str = "user.cognix.owner";
 
 /// Among the bits: the mode on the disk is meant, though it is one that a store has.
 pub(crate) const EXACT: u32 = 0o10000;
+
+/// What a symlink is known by: its inode, and the time of its birth in seconds and nanoseconds.
+pub(crate) type Inode = (u64, i64, u32);
+
+/// Users and groups of symlinks.
+pub(crate) type SymlinkOwners = BTreeMap<Inode, (u32, u32)>;
 
 /// An owner and set-id bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +77,7 @@ fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// What a symlink is known by: its inode, and the time of its birth, because numbers are used again.
-pub(crate) fn identity(folder: &OwnedFd, name: &OsStr) -> io::Result<(u64, i64, u32)> {
+pub(crate) fn identity(folder: &OwnedFd, name: &OsStr) -> io::Result<Inode> {
     let found = statx(
         folder,
         name,

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::lookup::{Before, Folders, Found, Tree, kind, names, open_folder, os};
 use super::{Change, Changes, Entry, Kind};
 use crate::error::SandboxError;
-use crate::record::{self, EXACT, Record};
+use crate::record::{self, EXACT, Record, SymlinkOwners};
 use crate::request::{Lower, Mode};
 
 /// How deep what a program wrote may be: each level holds a descriptor.
@@ -40,7 +40,7 @@ pub(crate) struct Written<'a> {
     /// Whether the program saw real modes and owners.
     pub(crate) emulated: bool,
     /// Owners of symlinks, by inode and time of birth.
-    pub(crate) symlinks: &'a BTreeMap<(u64, i64, u32), (u32, u32)>,
+    pub(crate) symlinks: &'a SymlinkOwners,
 }
 
 /// Reads all changes.

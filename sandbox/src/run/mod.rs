@@ -128,7 +128,7 @@ impl From<SandboxError> for Stopped {
 pub struct Finished {
     /// How.
     pub outcome: Outcome,
-    /// What it changed on the root; present with [`Access::Changes`](crate::Access::Changes), whatever the outcome.
+    /// What it changed on the root; present with [`Access::Changes`], whatever the outcome.
     pub changes: Option<Changes>,
     /// Whether lines of the log are missing or cut.
     pub log_truncated: bool,

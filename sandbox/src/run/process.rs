@@ -17,6 +17,7 @@ use super::log::Log;
 use super::{Outcome, Stopped, clean};
 use crate::error::SandboxError;
 use crate::order::{Cause, Failure, NAME, Order, Report};
+use crate::record::SymlinkOwners;
 use crate::request::Request;
 
 /// How often clocks and the caller are looked at.
@@ -29,7 +30,7 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     pub(super) log_truncated: bool,
     /// Owners of symlinks, by inode and time of birth.
-    pub(super) symlinks: BTreeMap<(u64, i64, u32), (u32, u32)>,
+    pub(super) symlinks: SymlinkOwners,
     /// Mount points that were made in a root without overlays.
     pub(super) made: Vec<PathBuf>,
 }
@@ -45,7 +46,7 @@ struct Running {
     reports: Vec<u8>,
     failure: Option<Failure>,
     ended: Option<i32>,
-    symlinks: BTreeMap<(u64, i64, u32), (u32, u32)>,
+    symlinks: SymlinkOwners,
     made: Vec<PathBuf>,
 }
 

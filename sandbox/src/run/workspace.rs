@@ -14,7 +14,6 @@
 //! └── tmp/ build/     writable folders of a read-only root
 //! ```
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -24,7 +23,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::changes::{self, Changes, Written};
 use crate::error::SandboxError;
 use crate::order::{Binding, Composition, Order, SecretFile};
-use crate::record::ATTRIBUTE;
+use crate::record::{ATTRIBUTE, SymlinkOwners};
 use crate::request::{Access, Identity, Lower, Mount, Network, Request, SecretPlace};
 use crate::run::folder::{Known, Merge};
 use crate::run::{clean, trees};
@@ -145,7 +144,7 @@ impl Workspace {
     pub(super) fn changes(
         &self,
         request: &Request,
-        symlinks: &BTreeMap<(u64, i64, u32), (u32, u32)>,
+        symlinks: &SymlinkOwners,
     ) -> Result<Changes, SandboxError> {
         let whole = self.folder.join("merged").exists();
         changes::read(&Written {

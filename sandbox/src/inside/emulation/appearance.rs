@@ -16,7 +16,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::order::{Order, Owned};
-use crate::record::{EXACT, Record, identity};
+use crate::record::{EXACT, Inode, Record, identity};
 
 /// What is known of the root.
 pub(super) struct Appearance {
@@ -145,7 +145,7 @@ impl Appearance {
     }
 
     /// The identity of a symlink on the disk.
-    pub(super) fn symlink(&self, path: &Path) -> Option<(u64, i64, u32)> {
+    pub(super) fn symlink(&self, path: &Path) -> Option<Inode> {
         let (folder, name) = self.parent(path)?;
         identity(&folder, name).ok()
     }

@@ -10,7 +10,6 @@ mod appearance;
 mod target;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::c_long;
@@ -22,7 +21,7 @@ use rustix::io::Errno;
 use super::report;
 use crate::kernel::{self, Answer, Question};
 use crate::order::{Order, Report};
-use crate::record::{ATTRIBUTE, EXACT, Record};
+use crate::record::{ATTRIBUTE, EXACT, Record, SymlinkOwners};
 use appearance::{Appearance, Looks};
 use target::Caller;
 
@@ -47,7 +46,7 @@ pub(super) struct Emulation {
     listener: OwnedFd,
     appearance: Appearance,
     /// Owners of symlinks, which cannot have attributes.
-    symlinks: RefCell<BTreeMap<(u64, i64, u32), (u32, u32)>>,
+    symlinks: RefCell<SymlinkOwners>,
     /// Whether some process changed its root.
     rooted: Cell<bool>,
 }
