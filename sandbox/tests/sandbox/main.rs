@@ -11,6 +11,7 @@ mod network;
 mod probes;
 mod root;
 mod setting;
+mod surroundings;
 mod visible;
 
 use std::os::unix::process::CommandExt;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         root::TESTS,
         network::TESTS,
         limits::TESTS,
+        surroundings::TESTS,
         escape::TESTS,
     ]
     .concat();
