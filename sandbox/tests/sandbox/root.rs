@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_user_can_be_added", user_added),
     ("files_look_as_they_are_in_truth", looks),
     ("copies_carry_on_what_was_seen", copies),
+    ("packages_and_archives_are_unpacked_as_by_root", packages),
 ];
 
 fn setting() -> Setting {
@@ -362,6 +363,54 @@ fn copies() {
             ("srv/plain2", "file \"p\\n\" 644"),
             ("var", "unchanged"),
             ("var/mail2", "dir 2775 0:8"),
+        ],
+    );
+}
+
+/// What real tools do: a package with a script, and an archive with owners and modes.
+fn packages() {
+    let mut setting = setting();
+    setting.tree(&[
+        (
+            "etc/passwd",
+            "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/sh\n",
+        ),
+        ("etc/group", "root:x:0:\ndaemon:x:1:\n"),
+        ("var/lib/dpkg/status", ""),
+        ("var/lib/dpkg/info/", ""),
+        ("var/lib/dpkg/updates/", ""),
+        ("var/lib/dpkg/triggers/", ""),
+        ("opt/", ""),
+    ]);
+    check(
+        &setting,
+        "set -e
+        mkdir /dev/shm/w; cd /dev/shm/w; mkdir -p p/DEBIAN p/opt/x p/srv/d
+        printf 'Package: x\\nVersion: 1\\nArchitecture: all\\nMaintainer: m <m@m>\\nDescription: x\\n' > p/DEBIAN/control
+        printf '#!/bin/sh\\nset -e\\nchown daemon:daemon /srv/d\\nchmod 2770 /srv/d' > p/DEBIAN/postinst
+        chmod 755 p/DEBIAN/postinst; echo s > p/opt/x/s; ln -s s p/opt/x/l
+        dpkg-deb -b p p.deb
+        mv p /tmp/q; cd /tmp/q/opt/x; chmod 4755 s; chown 5:6 .; chown -h 7:8 l; chmod 700 /tmp/q/srv
+        tar cf /dev/shm/w/t.tar -C /tmp/q opt srv
+        dpkg -i /dev/shm/w/p.deb; rm -r /var/lib/dpkg; mkdir /opt/t; tar xpf /dev/shm/w/t.tar -C /opt/t
+        chmod 1777 /proc/self/fd/9 9< /opt/t/srv; rm -r /tmp/q",
+        &[
+            ("opt", "unchanged"),
+            ("opt/t", "dir 755"),
+            ("opt/t/opt", "dir 755"),
+            ("opt/t/opt/x", "dir 755 5:6"),
+            ("opt/t/opt/x/l", "link s 777 7:8"),
+            ("opt/t/opt/x/s", "file \"s\\n\" 4755"),
+            ("opt/t/srv", "dir 1777"),
+            ("opt/t/srv/d", "dir 755"),
+            ("opt/x", "dir 755"),
+            ("opt/x/l", "link s 777"),
+            ("opt/x/s", "file \"s\\n\" 644"),
+            ("srv", "unchanged"),
+            ("srv/d", "dir 2770 1:1"),
+            ("var", "unchanged"),
+            ("var/lib", "unchanged"),
+            ("var/lib/dpkg", "removed"),
         ],
     );
 }

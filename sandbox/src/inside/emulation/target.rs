@@ -47,10 +47,7 @@ impl Caller {
         } else {
             self.text(address)?
         };
-        if path.as_bytes().starts_with(b"/proc/") {
-            // It would be ours, and nothing there is kept.
-            return Err(Errno::XDEV);
-        }
+        let path = self.own(path)?;
         if path.is_empty() {
             if flags & libc::AT_EMPTY_PATH == 0 {
                 return Err(Errno::NOENT);
@@ -97,6 +94,22 @@ impl Caller {
             )));
         let root = openat(CWD, root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         openat2(&root, whole, how, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    /// A path that means the thread itself would mean us. The C library changes modes without following links that way.
+    fn own(&self, path: CString) -> Result<CString, Errno> {
+        let bytes = path.as_bytes();
+        for (prefix, inside) in [
+            ("/proc/self/", ""),
+            ("/proc/thread-self/", ""),
+            ("/dev/fd/", "fd/"),
+        ] {
+            if let Some(rest) = bytes.strip_prefix(prefix.as_bytes()) {
+                let own = format!("/proc/{}/{inside}", self.thread);
+                return CString::new([own.as_bytes(), rest].concat()).map_err(|_| Errno::INVAL);
+            }
+        }
+        Ok(path)
     }
 
     /// Puts an answer into the thread's memory.
