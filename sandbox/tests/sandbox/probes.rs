@@ -66,6 +66,13 @@ open(folder + '/secret', 'w').write('VICTIM-SECRET')
 name = 'cognix-victim-%d' % os.getpid()
 open('/dev/shm/' + name, 'w').write('VICTIM-SECRET')
 shm = libc.shmget(0, 4096, 0o1600)
+def greet(peer):
+    try:
+        peer.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nhello'); peer.shutdown(socket.SHUT_WR)
+        peer.settimeout(5)
+        while peer.recv(4096): pass
+    except OSError: pass
+    peer.close()
 def serve(sock):
     def run():
         while True:
@@ -75,7 +82,7 @@ def serve(sock):
                 if peer: sock.sendto(b'hello', peer)
             else:
                 peer, _ = sock.accept()
-                peer.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nhello'); peer.close()
+                threading.Thread(target=greet, args=(peer,), daemon=True).start()
           except OSError: pass
     threading.Thread(target=run, daemon=True).start()
 def bound(family, kind, address):

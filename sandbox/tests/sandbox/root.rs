@@ -10,6 +10,7 @@ use crate::setting::Setting;
 
 pub(crate) const TESTS: &[Test] = &[
     ("owners_are_recorded", owners),
+    ("what_stays_as_it_is_is_not_copied", untouched),
     ("owners_of_symlinks_are_recorded", symlinks),
     ("owners_are_found_from_every_folder_and_root", places),
     (
@@ -65,6 +66,18 @@ fn owners() {
         log.contains("No such file or directory") && log.contains("Read-only file system"),
         "{log}"
     );
+}
+
+/// A recursive command that changes nothing copies nothing.
+fn untouched() {
+    let setting = owned();
+    check(
+        &setting,
+        "chown -R 0:0 /srv /etc/passwd; chmod -R u+rwX,go+rX /srv; chown :42 /etc/shadow; chmod 640 /etc/shadow",
+        &[],
+    );
+    let upper = setting.folder().join("work/upper");
+    assert!(!upper.join("srv").exists() && !upper.join("etc/shadow").exists());
 }
 
 fn symlinks() {
