@@ -42,6 +42,8 @@ pub struct BuildRequest<'a> {
     pub log: &'a dyn BuildLog,
     /// Whether this is built a second time to be compared, under conditions that must not matter.
     pub is_rebuild: bool,
+    /// On how many cores builds run: a hint that no result may depend on.
+    pub cores: usize,
 }
 
 impl<'a> BuildRequest<'a> {
@@ -59,6 +61,7 @@ impl<'a> BuildRequest<'a> {
             cancel,
             log: &Unlogged,
             is_rebuild: false,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 

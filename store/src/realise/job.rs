@@ -172,6 +172,7 @@ pub(super) struct Workshop {
     /// Downloads that hold a lock and a file; fewer have a connection.
     fetches: Arc<Semaphore>,
     scans: Arc<Semaphore>,
+    cores: usize,
 }
 
 impl Workshop {
@@ -192,6 +193,8 @@ impl Workshop {
             entries: Arc::new(Semaphore::new(entries)),
             fetches: Arc::new(Semaphore::new(fetches)),
             scans: Arc::new(Semaphore::new(SCANS)),
+            // Here, and not where a rebuild is kept on one of them.
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
         })
     }
 
@@ -326,6 +329,7 @@ impl Workshop {
             cancel: &self.stop,
             log: &log,
             is_rebuild,
+            cores: self.cores,
         });
         if !is_rebuild {
             log.publish(self.store.layout(), &[resolved.as_path(), &job.derivation]);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cognix_derivations::StorePath;
 use cognix_sandbox::{Outcome, SandboxError};
 
 use super::record::RecordError;
@@ -68,6 +69,20 @@ pub enum ForeignError {
         path: PathBuf,
         /// What is wrong.
         source: RecordError,
+    },
+    /// A tree has a folder where one below it has a link to a folder, as merged `/usr` has it for `/bin`: everything behind
+    /// the link would be gone.
+    #[error(
+        "the root cannot be made: {tree} has a folder {name:?}, which would hide the link to {target} of the trees below; \
+         put what is in it into {target}"
+    )]
+    HiddenLink {
+        /// The tree with the folder.
+        tree: StorePath,
+        /// The folder.
+        name: String,
+        /// Where the link leads.
+        target: String,
     },
     /// A name that a record cannot hold.
     #[error(

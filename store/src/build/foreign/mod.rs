@@ -190,7 +190,7 @@ impl ForeignBuilder {
         place: &Place,
     ) -> Result<Prepared<'p>, BuildError> {
         let derivation = request.derivation;
-        let cores = cores(request.is_rebuild);
+        let cores = cores(request);
         let told = environment::tell(derivation, plan, cores)?;
         let mut mounts = place.mounts(request, plan)?;
         if !told.files.is_empty() {
@@ -220,7 +220,7 @@ impl ForeignBuilder {
             limits: self.limits.clone(),
             variation: request.is_rebuild.then(|| Variation {
                 first_pid: Some(OTHER_PID),
-                cores: Some(cores),
+                cores: Some(1),
                 // The mask is fixed in every sandbox, and archives that programs write hold its modes.
                 umask: None,
                 random_addresses: true,
@@ -252,11 +252,12 @@ impl ForeignBuilder {
     }
 }
 
-/// On how many cores a program may run. A rebuild has another number than a build, where that is possible.
-fn cores(is_rebuild: bool) -> usize {
-    match is_rebuild {
-        true => 1,
-        false => std::thread::available_parallelism().map_or(1, usize::from),
+/// How many cores a program is told that it has. A rebuild is told another number than a build, and has one.
+fn cores(request: &BuildRequest<'_>) -> usize {
+    match (request.is_rebuild, request.cores) {
+        (false, cores) => cores,
+        (true, 1) => 2,
+        (true, _) => 1,
     }
 }
 

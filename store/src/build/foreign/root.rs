@@ -1,6 +1,7 @@
 //! The root of a build, from the parts that its plan names.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,44 @@ pub(super) fn lowers(request: &BuildRequest<'_>, plan: &Plan) -> Result<Vec<Lowe
             })
         }
     };
-    plan.root.iter().map(lower).collect()
+    let lowers: Vec<Lower> = plan
+        .root
+        .iter()
+        .map(lower)
+        .collect::<Result<_, BuildError>>()?;
+    keep_links(plan, &lowers)?;
+    Ok(lowers)
+}
+
+/// Refuses a folder at the top of a tree that hides a link of a tree below. What a program changed it may have changed on
+/// purpose.
+fn keep_links(plan: &Plan, lowers: &[Lower]) -> Result<(), BuildError> {
+    let mut links: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for (entry, lower) in plan.root.iter().zip(lowers) {
+        let tree = &lower.tree;
+        let Entry::Tree { tree: path, .. } = entry else {
+            continue;
+        };
+        for entry in fs::read_dir(tree).map_err(BuildError::io(tree))? {
+            let entry = entry.map_err(BuildError::io(tree))?;
+            let (name, place) = (entry.file_name(), entry.path());
+            let kind = entry.file_type().map_err(BuildError::io(&place))?;
+            if kind.is_symlink() {
+                let target = fs::read_link(&place).map_err(BuildError::io(&place))?;
+                links.insert(name, target);
+            } else if kind.is_dir()
+                && let Some(target) = links.get(&name)
+            {
+                return Err(ForeignError::HiddenLink {
+                    tree: path.clone(),
+                    name: name.display().to_string(),
+                    target: target.display().to_string(),
+                }
+                .into());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read<T>(

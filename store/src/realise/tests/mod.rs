@@ -1,3 +1,4 @@
+mod checking;
 mod failures;
 mod flow;
 mod golden;
