@@ -52,11 +52,27 @@ impl Example {
     }
 
     /// The program with the example's store.
-    #[cfg(any(feature = "container-tests", feature = "oracle-tests"))]
     pub(crate) fn cognix(&self) -> Command {
         let mut command = Command::new(COGNIX);
         command.arg("--store").arg(self.folder.join("store"));
         command
+    }
+
+    /// Builds every derivation again, under other conditions, and compares.
+    pub(crate) fn check(&self) {
+        let mut check = self.cognix();
+        let found = json(check.args(["check", "--format", "json"]).arg(&self.project));
+        let summary = &found["summary"];
+        let lock = self.lock();
+        let wheels = lock["python"].as_array().expect("wheels").len();
+        let debs = lock["debian"].as_array().expect("packages").len();
+        assert_eq!(summary["fetched"], wheels + debs, "{summary}");
+        let same = summary["same"].as_u64().expect("a number");
+        assert!(same > debs as u64, "{summary}");
+        assert_eq!(
+            (&summary["differs"], &summary["failed"]),
+            (&0.into(), &0.into())
+        );
     }
 
     /// The lock that the build has made.

@@ -45,6 +45,11 @@ fn layer_entries(hello: &Example) -> Vec<(String, Vec<(String, tar::Header)>)> {
 }
 
 #[test]
+fn every_derivation_gives_the_same_once_more() {
+    hello().check();
+}
+
+#[test]
 fn no_path_stands_in_two_layers() {
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     let mut folders: BTreeMap<String, Vec<u8>> = BTreeMap::new();

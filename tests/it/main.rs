@@ -1,7 +1,7 @@
 //! The program seen from outside.
 //!
-//! The default tests run it against a small world on loopback. What needs real packages, a container runtime or a real
-//! Nix is behind the features `network-tests`, `container-tests` and `oracle-tests`.
+//! The default tests run it against a small world on loopback. What needs real packages, sandboxes, a container runtime or a
+//! real Nix is behind the features `network-tests`, `sandbox-tests`, `container-tests` and `oracle-tests`.
 
 #[cfg(feature = "container-tests")]
 mod another_user;
@@ -24,6 +24,8 @@ mod layers;
 mod nar;
 #[cfg(feature = "network-tests")]
 mod platforms;
+#[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
+mod sandbox;
 mod spec;
 #[cfg(feature = "network-tests")]
 mod unlayered;

@@ -20,6 +20,7 @@ fn the_larger_example_keeps_every_promise() {
     let wheels = lock["python"].as_array().expect("wheels");
     assert!(wheels.len() >= 60, "{} wheels", wheels.len());
     the_same_bytes_again(&vision, &lock);
+    vision.check();
     #[cfg(feature = "container-tests")]
     container::look(&vision);
     vision.remove();
