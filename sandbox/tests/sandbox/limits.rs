@@ -231,6 +231,8 @@ fn caller_killed() {
         assert!(killed.elapsed() < GONE, "{} left", processes(&word));
         std::thread::sleep(Duration::from_millis(20));
     }
+    // What a killed caller leaves on the disk is swept like any workspace.
+    Sandbox::clean(folder.path()).expect("it is removed");
 }
 
 /// What the killed caller does.
