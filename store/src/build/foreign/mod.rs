@@ -21,7 +21,7 @@ mod record;
 mod root;
 mod secrets;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
@@ -218,7 +218,7 @@ impl ForeignBuilder {
                 (true, false) => return Err(ForeignError::Network.into()),
             },
             limits: self.limits.clone(),
-            variation: request.is_rebuild.then(|| Variation {
+            variation: request.is_rebuild.then_some(Variation {
                 first_pid: Some(OTHER_PID),
                 cores: Some(1),
                 // The mask is fixed in every sandbox, and archives that programs write hold its modes.
@@ -314,10 +314,7 @@ impl Place {
     }
 
     /// The folder of the build with files in it.
-    fn build_folder(
-        &self,
-        files: &std::collections::BTreeMap<String, Vec<u8>>,
-    ) -> Result<Mount, BuildError> {
+    fn build_folder(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Mount, BuildError> {
         let folder = self.folder.join("build");
         make_folder(&folder)?;
         for (name, contents) in files {
@@ -406,17 +403,5 @@ impl Tail {
 
     fn lines(&self) -> Vec<String> {
         self.0.iter().cloned().collect()
-    }
-}
-
-/// The store paths that a plan's root is made of.
-impl Plan {
-    /// Every path that the root is made of.
-    pub fn paths(&self) -> BTreeSet<&StorePath> {
-        let paths = self.root.iter().flat_map(|entry| match entry {
-            Entry::Tree { tree, control } => [Some(tree), control.as_ref()],
-            Entry::Changes(changes) => [Some(changes), None],
-        });
-        paths.flatten().collect()
     }
 }
