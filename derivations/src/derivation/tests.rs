@@ -263,3 +263,32 @@ proptest! {
         prop_assert!(Derivation::parse("x", &bytes).is_err());
     }
 }
+
+/// What a builder of Nix 2.26 sees as `$out` and `$dev` of this derivation.
+#[test]
+fn floating_outputs_are_made_where_nix_makes_them() {
+    let derivation = Derivation::builder("x")
+        .system("x86_64-linux")
+        .builder("/bin/sh")
+        .arg("-c")
+        .arg("echo $out $dev >&2; echo > $out; echo > $dev")
+        .floating_output("out")
+        .floating_output("dev")
+        .build()
+        .unwrap();
+    assert_eq!(
+        derivation.path().to_string(),
+        "/nix/store/742jwqi23abxqpifsg9m39ajy8snmzyv-x.drv"
+    );
+    for (output, path) in [
+        ("out", Some("/nix/store/ja7scc8wk4q7s4bq316qkjq2l6d4569y-x")),
+        (
+            "dev",
+            Some("/nix/store/p449bibf5w7bnbqxl1n3rm4n784q41bl-x-dev"),
+        ),
+        ("doc", None),
+    ] {
+        let scratch = derivation.scratch_path(output);
+        assert_eq!(scratch.map(|path| path.to_string()).as_deref(), path);
+    }
+}

@@ -170,9 +170,7 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
             .collect();
-        // `nix-build` of 2.26 prints these for the same derivation, but for SOURCE_DATE_EPOCH and the path of the output.
-        let file = "0wbf5ks6k17wn0y3a3n0clpadgkz3g4g6qixj05n0b19x8ssabbb";
-        let file = told.files.keys().next().map_or(file, |name| &name[6..]);
+        // A builder of Nix 2.26 sees these in the same derivation, but for SOURCE_DATE_EPOCH and the path of the output.
         assert_eq!(
             env,
             [
@@ -190,7 +188,8 @@ mod tests {
                 "TMP=/build".to_owned(),
                 "TMPDIR=/build".to_owned(),
                 "builder=/bin/sh".to_owned(),
-                format!("longPath=/build/.attr-{file}"),
+                "longPath=/build/.attr-1abgkaicv97ky49cl5iad756fl9g9m6mlax1j0a4q1kxqqhz0rpw"
+                    .to_owned(),
                 "name=x".to_owned(),
                 format!("out={out}"),
                 "outputHashAlgo=sha256".to_owned(),
