@@ -68,7 +68,7 @@ impl BuildArgs {
         let project = self.project.open(&self.variant, printer)?;
         check_buildable(&project)?;
         refuse_several(&project, &destinations)?;
-        let lock = lock_for_build(&project, printer, self.locked, &self.choice)?;
+        let lock = lock_for_build(&project, global, printer, self.locked, &self.choice)?;
         let request = self.request(&project, lock)?;
         let store = global.open_store()?;
         let built = build_all(&store, printer, &project, &request)?;
@@ -102,7 +102,7 @@ impl BuildArgs {
         let lock = match first.read_lock()? {
             Some(lock) => first.check_all_current(&lock).map(|()| lock)?,
             None if self.locked => return Err(first.missing_lock()),
-            None => make(&first, printer, &self.choice)?,
+            None => make(&first, global, printer, &self.choice)?,
         };
         let store = global.open_store()?;
         let mut reports = serde_json::Map::new();
@@ -272,6 +272,7 @@ fn refuse_several(project: &OpenProject, destinations: &[Destination]) -> Result
 /// The lock a build uses: the one that is there, or a new one where there is none.
 pub(super) fn lock_for_build(
     project: &OpenProject,
+    global: &Global,
     printer: Printer,
     locked: bool,
     choice: &ChoiceArgs,
@@ -279,7 +280,7 @@ pub(super) fn lock_for_build(
     match project.read_lock()? {
         Some(lock) => project.check_current(&lock).map(|()| lock),
         None if locked => project.current_lock(),
-        None => make(project, printer, choice),
+        None => make(project, global, printer, choice),
     }
 }
 

@@ -52,7 +52,13 @@ impl ExecArgs {
         let architecture = this_machine(&project)?;
         let request = BuildRequest {
             options: ImageArgs::default().options(project.project.root())?,
-            lock: super::build::lock_for_build(&project, printer, self.locked, &self.choice)?,
+            lock: super::build::lock_for_build(
+                &project,
+                global,
+                printer,
+                self.locked,
+                &self.choice,
+            )?,
             jobs: default_jobs(),
         };
         let store = global.open_store()?;

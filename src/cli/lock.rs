@@ -8,10 +8,10 @@ use clap::Args;
 use cognix_store::ErrorKind;
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::printer::{Printer, size};
 use super::progress::Progress;
 use super::project::{OpenProject, ProjectArgs, VariantArg, Work, pipeline_failure};
+use super::{Failure, Global};
 use crate::lock::exchange::{ForeignLock, Imported};
 use crate::lock::{FILE_NAME, Lock, LockedInput, Move, PackageKind, Resolved};
 use crate::pipeline::LockOptions;
@@ -62,7 +62,7 @@ pub(super) struct ChoiceArgs {
 }
 
 impl LockArgs {
-    pub(super) fn run(&self, printer: Printer) -> Result<u8, Failure> {
+    pub(super) fn run(&self, global: &Global, printer: Printer) -> Result<u8, Failure> {
         // `--update ../model` can only mean the folder.
         let is_folder =
             |value: &&String| value.contains('/') || matches!(value.as_str(), "." | "..");
@@ -98,7 +98,7 @@ impl LockArgs {
                 printer.note(format!("{FILE_NAME} is current"));
                 Change::none(lock.clone())
             }
-            _ => self.make(&project, printer, before, &names)?,
+            _ => self.make(&project, global, printer, before, &names)?,
         };
         let exported = self.export.as_ref();
         let exported = exported.map(|file| self.export(&project, &change.lock, file, printer));
@@ -111,6 +111,7 @@ impl LockArgs {
     fn make(
         &self,
         project: &OpenProject,
+        global: &Global,
         printer: Printer,
         before: Option<Lock>,
         names: &[&str],
@@ -132,7 +133,7 @@ impl LockArgs {
             exclude_newer: self.choice.exclude_newer.clone(),
             ..LockOptions::default()
         };
-        let resolved = resolve(project, printer, options, self.choice.offline)?;
+        let resolved = resolve(project, global, printer, options, self.choice.offline)?;
         let moves = before.map_or(Vec::new(), |before| resolved.lock.moves_since(&before));
         for name in &update.inputs {
             let inputs = inputs_before.as_ref().and_then(|inputs| inputs.get(name));
@@ -197,6 +198,7 @@ enum Exported {
 /// Resolves and writes a lock where there is none.
 pub(super) fn make(
     project: &OpenProject,
+    global: &Global,
     printer: Printer,
     choice: &ChoiceArgs,
 ) -> Result<Lock, Failure> {
@@ -204,11 +206,12 @@ pub(super) fn make(
         exclude_newer: choice.exclude_newer.clone(),
         ..LockOptions::default()
     };
-    Ok(resolve(project, printer, options, choice.offline)?.lock)
+    Ok(resolve(project, global, printer, options, choice.offline)?.lock)
 }
 
 fn resolve(
     project: &OpenProject,
+    global: &Global,
     printer: Printer,
     options: LockOptions,
     offline: bool,
@@ -218,6 +221,7 @@ fn resolve(
     let mirrors = project.find_mirrors(offline)?;
     let options = LockOptions {
         cancel: work.cancel.clone(),
+        workshop: Some(global.workshop(Arc::clone(&progress) as _)?),
         ..options
     };
     let step = progress.step("choosing versions");

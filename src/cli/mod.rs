@@ -20,12 +20,15 @@ mod store;
 mod why;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
-use cognix_store::{ErrorKind, Store, StoreError};
+use cognix_store::{ErrorKind, EventSink, Store, StoreError};
 
 pub use failure::Failure;
 use printer::{Format, Printer, Verbosity};
+
+use crate::pipeline::Workshop;
 
 /// Bit-reproducible container images of Cog models, without Docker, a daemon or root.
 ///
@@ -147,7 +150,7 @@ impl Cli {
         let Self { global, command } = self;
         match command {
             Command::Config(args) => args.run(printer),
-            Command::Lock(args) => args.run(printer),
+            Command::Lock(args) => args.run(&global, printer),
             Command::Plan(args) => args.run(&global, printer).map(|()| 0),
             Command::Build(args) => args.run(&global, printer).map(|()| 0),
             Command::Exec(args) => args.run(&global, printer),
@@ -189,6 +192,16 @@ impl Global {
             .hint("name one with --store DIR or COGNIX_STORE")
         })?;
         Ok(std::path::absolute(root)?)
+    }
+
+    /// Where build backends of Python packages run while a lock is made.
+    fn workshop(&self, events: Arc<dyn EventSink>) -> Result<Workshop, Failure> {
+        let root = self.store_root()?;
+        Ok(Workshop {
+            open: Box::new(move || Ok(Store::open(&root)?)),
+            jobs: project::default_jobs(),
+            events,
+        })
     }
 
     /// Opens the store, making it when it is not there.

@@ -37,7 +37,8 @@ pub(super) struct PlanArgs {
 impl PlanArgs {
     pub(super) fn run(&self, global: &Global, printer: Printer) -> Result<(), Failure> {
         let project = self.project.open(&self.variant, printer)?;
-        let lock = super::build::lock_for_build(&project, printer, self.locked, &self.choice)?;
+        let lock =
+            super::build::lock_for_build(&project, global, printer, self.locked, &self.choice)?;
         if let Some(name) = &self.why {
             return super::why::run(&project, &lock, name, printer);
         }
@@ -149,14 +150,17 @@ fn contents(layer: &PlannedLayer) -> String {
     };
     let held = |held: &Held| {
         let waived = if held.waived { " (RECORD waived)" } else { "" };
-        format!("{} {}{waived}", held.name, held.version)
+        let built = held.build.as_ref();
+        let built = built.map(|build| format!(" (built with {}: {})", build.backend, build.reason));
+        let built = built.unwrap_or_default();
+        format!("{} {}{waived}{built}", held.name, held.version)
     };
     if rest.is_empty() {
         return files.map_or_else(|| held(first), |files| format!("{}, {files}", held(first)));
     }
     // Those that someone should notice come first.
     let mut names: Vec<&Held> = layer.holds.iter().collect();
-    names.sort_by_key(|held| !held.waived);
+    names.sort_by_key(|held| !held.waived && held.build.is_none());
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| held(name)).collect();
     let more = match names.len().saturating_sub(SHOWN) {
         0 => String::new(),

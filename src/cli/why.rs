@@ -99,6 +99,15 @@ fn limits(why: &Why) -> String {
 
 fn file(why: &Why) -> String {
     let mut text = format!("\nthis file\n  {}\n  from {}\n", why.file, why.url);
+    if let Some(build) = &why.build {
+        text.push_str(&format!(
+            "  built with {}, because {}\n  with {}\n",
+            build.backend,
+            build.reason,
+            build.requires.join(", ")
+        ));
+        return text;
+    }
     if let Some(tag) = &why.tag {
         text.push_str(&format!("  fits as {tag}\n"));
     }

@@ -20,6 +20,7 @@ pub mod python;
 mod request;
 mod resolve;
 mod shared_paths;
+mod sources;
 pub mod standalone;
 mod system;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use platform::Architecture;
 pub use request::{Change, IndexOptions, LockRequest};
 pub use resolve::{Question, ResolveContext, ResolveError, Resolved, resolve};
 pub use shared_paths::{Commands, IdleRule, PathConflicts};
+pub use sources::{BuildRoom, Sandbox};
 
 /// Everything the images of a model are made of apart from the model's own files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct PlatformLock {
     pub interpreter: LockedInterpreter,
     /// Debian packages and the release files they were chosen from.
     pub debian: DebianLock,
+    /// The Debian packages that Python packages are built with, where some are; they are no part of the image.
+    pub build: Option<DebianLock>,
     /// Python packages.
     pub python: PythonLock,
 }
@@ -82,6 +86,8 @@ pub struct LockedPlatform<'a> {
     pub interpreter: &'a LockedInterpreter,
     /// Debian packages and the release files they were chosen from.
     pub debian: &'a DebianLock,
+    /// The Debian packages that Python packages are built with, where some are.
+    pub build: Option<&'a DebianLock>,
     /// Python packages.
     pub python: &'a PythonLock,
 }
@@ -139,6 +145,7 @@ impl VariantLock {
             request: &self.request,
             interpreter: &locked.interpreter,
             debian: &locked.debian,
+            build: locked.build.as_ref(),
             python: &locked.python,
         })
     }
@@ -147,12 +154,12 @@ impl VariantLock {
 impl PlatformLock {
     /// Digest and size of every file.
     fn files(&self) -> impl Iterator<Item = (Sha256, u64)> {
-        let debs = self
-            .debian
-            .packages
-            .iter()
-            .map(|deb| (deb.sha256, deb.size));
+        let debs = self.debian.packages.iter();
+        let build = self.build.iter().flat_map(|debian| &debian.packages);
+        let debs = debs.chain(build).map(|deb| (deb.sha256, deb.size));
         let wheels = self.python.packages.iter();
+        let build = wheels.clone().flat_map(LockedWheel::build_requires);
+        let wheels = wheels.map(|wheel| &wheel.package).chain(build);
         let wheels = wheels.map(|wheel| (wheel.sha256, wheel.size));
         let archive = self.interpreter.archive();
         let archive = archive.map(|archive| (archive.sha256, archive.size.unwrap_or(0)));
@@ -277,11 +284,11 @@ impl DebGroup {
 /// The Python part of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonLock {
-    /// One entry per wheel, sorted by normalised name.
+    /// One entry per wheel or source archive, sorted by normalised name.
     pub packages: Vec<LockedWheel>,
 }
 
-/// One wheel, and the paths it leaves to another wheel that brings the same bytes.
+/// One wheel or source archive, and the paths it leaves to another wheel that brings the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedWheel {
     /// What the resolver chose.
@@ -295,6 +302,15 @@ pub struct LockedWheel {
     pub bounds: BTreeMap<String, String>,
     /// Whether its files may differ from what its RECORD says: a waiver of the request names it.
     pub waived: bool,
+    /// How it becomes a wheel, if it is a source archive.
+    pub build: Option<python::SourceBuild>,
+}
+
+impl LockedWheel {
+    /// The wheels that it is built with; none if it is a wheel.
+    pub fn build_requires(&self) -> impl Iterator<Item = &python::LockedWheel> {
+        self.build.iter().flat_map(|build| &build.requires)
+    }
 }
 
 impl std::ops::Deref for LockedWheel {

@@ -19,6 +19,13 @@ pub struct LockRequest {
     pub base: Vec<String>,
     /// The largest number of layers.
     pub budget: u32,
+    /// Debian packages that Python packages are built with besides those that always are there, sorted.
+    #[serde(
+        default,
+        rename = "buildPackages",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub build_packages: Vec<String>,
     /// The requirement that brings the runtime of the Cog SDK, where somebody chose one; else the SDK asks for it itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coglet: Option<String>,
@@ -31,6 +38,9 @@ pub struct LockRequest {
     pub index_options: IndexOptions,
     /// The package sources by name, without addresses.
     pub inputs: InputPins,
+    /// Python packages that are built from source even where there are wheels, sorted; `:all:` are those of the model.
+    #[serde(default, rename = "noBinary", skip_serializing_if = "Vec::is_empty")]
+    pub no_binary: Vec<String>,
     /// What the spec's overrides pin whatever packages ask for themselves, a line each, sorted: `numpy==1.26.4`, or a wheel
     /// at an address with its digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -173,6 +183,18 @@ impl LockRequest {
             "system package",
             &self.system_packages,
             &now.system_packages,
+            &mut changes,
+        );
+        list_changes(
+            "build package",
+            &self.build_packages,
+            &now.build_packages,
+            &mut changes,
+        );
+        list_changes(
+            "package without wheels",
+            &self.no_binary,
+            &now.no_binary,
             &mut changes,
         );
         self.override_changes(now, &mut changes);

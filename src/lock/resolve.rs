@@ -16,6 +16,7 @@ use super::platform::{Architecture, Interpreter, Platform};
 use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
 use super::request::override_of;
 use super::shared_paths::{self, Commands, IdleRule, PathConflicts, Sharing};
+use super::sources::{self, Rooms, Sandbox};
 use super::standalone;
 use super::system;
 use super::{
@@ -38,6 +39,8 @@ pub struct Question<'a> {
     pub keys: BTreeMap<String, Vec<Vec<u8>>>,
     /// A lock of another tool whose versions must hold.
     pub import: Option<Import>,
+    /// Who runs the build backends of sources; nobody where none can be built.
+    pub sandbox: Option<Box<dyn Sandbox + 'a>>,
     /// Which commands installing makes of a wheel's entry points.
     pub commands: Box<Commands<'a>>,
 }
@@ -320,7 +323,8 @@ async fn resolve_platform(
     constraints.extend(pins.iter().flat_map(Pins::constraints));
     // A pin to an address names a package that nothing else may ask for.
     let added = request.overrides.iter().filter(|line| line.contains(" @ "));
-    let mut python = python::resolve(&PythonRequest {
+    let rooms = Rooms::new(answering, platform, &interpreter, &debian);
+    let asked = PythonRequest {
         requirements: request.requirements.iter().chain(added).cloned().collect(),
         overrides: request.overrides.clone(),
         sdk: std::iter::once(&request.sdk)
@@ -336,12 +340,14 @@ async fn resolve_platform(
         indexes: question.mirrors.python_indexes()?,
         exclude_newer: Some(context.cutoff),
         cutoff_is_asked: context.cutoff_is_asked,
+        no_binary: request.no_binary.clone(),
         preferences: preferences.list(),
+        build_preferences: sources::preferences(answering, platform.architecture),
         cache_dir: question.mirrors.python_cache(),
         offline: question.mirrors.offline(),
         cancel: context.cancel.clone(),
-    })
-    .await?;
+    };
+    let mut python = python::resolve(&asked, &rooms).await?;
     let earlier = answering.arranged(platform.architecture);
     let mut shared = shared_paths::shared_paths(&Sharing {
         contents: &python.contents,
@@ -359,10 +365,12 @@ async fn resolve_platform(
             layer: None,
             omit: omit.into_iter().collect(),
             bounds,
+            build: python.builds.remove(&package.name),
             package,
         }
     });
     let mut packages: Vec<LockedWheel> = wheels.collect();
+    let build = rooms.chosen(&packages).await?;
     let imported = pins.map(|pins| pins.compare(&packages)).transpose()?;
     layers::place_requested(&mut debian, request.budget, earlier);
     layers::place_wheels(
@@ -374,6 +382,7 @@ async fn resolve_platform(
     )?;
     let locked = PlatformLock {
         python: PythonLock { packages },
+        build,
         debian,
         interpreter,
     };

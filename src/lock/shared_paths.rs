@@ -20,7 +20,7 @@ use super::python::{RecordEntry, WheelContents};
 use super::{LockRequest, PlatformLock};
 
 /// What installing makes of `entry_points.txt`: the names of commands, and the digests of their texts.
-pub type Commands<'a> = dyn Fn(&str) -> BTreeMap<String, Sha256> + 'a;
+pub type Commands<'a> = dyn Fn(&str) -> BTreeMap<String, Sha256> + Send + Sync + 'a;
 
 /// Wheels that cannot stand in one image as they are. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -58,24 +58,105 @@ fn kept_versions(
     kept
 }
 
+/// The Debian packages that the previous lock builds with, where the same are asked for and none shall move.
+pub(super) fn kept_build(
+    answering: &Answering<'_>,
+    packages: &[String],
+    architecture: Architecture,
+) -> Option<DebianLock> {
+    let request = &answering.question.request;
+    let same = |lock: &&VariantLock| {
+        let build = &lock.request.build_packages;
+        lock.request.same_system(request) && *build == request.build_packages
+    };
+    let mut locks = answering.previous.iter().copied().chain(answering.answered);
+    locks.find_map(|lock| {
+        let build = Some(lock).filter(same)?.platforms.get(&architecture)?;
+        let build = build.build.as_ref()?;
+        let has = |line: &String| {
+            let mut debs = build.packages.iter();
+            debs.any(|deb| deb.name == name_of(line))
+        };
+        let mut debs = build.packages.iter();
+        let moves = debs.any(|deb| answering.moves(PackageKind::Deb, &deb.name));
+        (!moves && packages.iter().all(has)).then(|| build.clone())
+    })
+}
+
+/// Chooses the Debian packages that sources are built with; versions are those of the image where it has them too.
+pub(super) async fn resolve_build(
+    answering: &Answering<'_>,
+    packages: &[String],
+    image: &DebianLock,
+    architecture: Architecture,
+) -> Result<DebianLock, ResolveError> {
+    let debs = image.packages.iter();
+    let keep = debs.map(|deb| (deb.name.clone(), deb.version.clone()));
+    let chosen = answer(
+        answering,
+        architecture,
+        |request| DebianRequest {
+            packages: request,
+            include_essential: true,
+            recommends: false,
+            unfollowed: Vec::new(),
+            keep: keep.collect(),
+            sources: Vec::new(),
+            architecture: String::new(),
+        },
+        packages.iter().map(String::as_str),
+    )
+    .await?;
+    let mut bounds = chosen.bounds;
+    let packages = chosen.packages.into_iter().map(|package| LockedDeb {
+        bounds: bounds.remove(&package.name).unwrap_or_default(),
+        package,
+        group: DebGroup::Base,
+        layer: None,
+    });
+    Ok(DebianLock {
+        releases: chosen.releases,
+        packages: packages.collect(),
+    })
+}
+
 /// Chooses Debian packages anew.
 pub(super) async fn resolve(
     answering: &Answering<'_>,
     interpreter: &[String],
     architecture: Architecture,
 ) -> Result<debian::DebianLock, ResolveError> {
-    let Answering {
-        question, context, ..
-    } = *answering;
-    let request = &question.request;
+    let request = &answering.question.request;
     let tier = Tier::of(request.tier);
     let below = tier.packages.iter().copied();
     let named = below
         .chain(request.base.iter().map(String::as_str))
         .chain(interpreter.iter().map(String::as_str))
-        .chain(request.system_packages.iter().map(String::as_str))
-        .map(str::parse)
-        .collect::<Result<Vec<Request>, _>>()?;
+        .chain(request.system_packages.iter().map(String::as_str));
+    let wanted = |packages| DebianRequest {
+        packages,
+        include_essential: tier.essential,
+        recommends: request.recommends,
+        unfollowed: tier.unfollowed.to_vec(),
+        keep: kept_versions(answering, architecture),
+        sources: Vec::new(),
+        architecture: String::new(),
+    };
+    answer(answering, architecture, wanted, named).await
+}
+
+/// Asks the archives of a request for what `wanted` says of the named packages.
+async fn answer<'n>(
+    answering: &Answering<'_>,
+    architecture: Architecture,
+    wanted: impl FnOnce(Vec<Request>) -> DebianRequest,
+    named: impl Iterator<Item = &'n str>,
+) -> Result<debian::DebianLock, ResolveError> {
+    let Answering {
+        question, context, ..
+    } = *answering;
+    let request = &question.request;
+    let named = named.map(str::parse).collect::<Result<Vec<Request>, _>>()?;
     let inputs = request
         .inputs
         .iter()
@@ -91,11 +172,7 @@ pub(super) async fn resolve(
     let wanted = DebianRequest {
         sources: sources.collect(),
         architecture: architecture.debian().to_owned(),
-        packages: named,
-        include_essential: tier.essential,
-        recommends: request.recommends,
-        unfollowed: tier.unfollowed.to_vec(),
-        keep: kept_versions(answering, architecture),
+        ..wanted(named)
     };
     let own_keys = question.keys.iter();
     let own_keys = own_keys.map(|(input, rings)| Ok((input.clone(), TrustedKeys::of(rings)?)));

@@ -58,6 +58,8 @@ pub(crate) fn example() -> VariantLock {
         },
         recommends: false,
         overrides: Vec::new(),
+        build_packages: Vec::new(),
+        no_binary: Vec::new(),
         requirements: vec!["alpha>=1".to_owned()],
         sdk: "cog>=0.16.0".to_owned(),
         system_packages: Vec::new(),
@@ -80,6 +82,7 @@ pub(crate) fn example() -> VariantLock {
             }],
             packages: vec![deb("libc6", "2.36-9", &[], DebGroup::Base), python],
         },
+        build: None,
         python: PythonLock {
             packages: vec![
                 alpha,
@@ -149,6 +152,7 @@ pub(crate) fn wheel(name: &str, version: &str, requires: &[&str], omit: &[&str])
         waived: false,
         omit: omit.iter().map(|path| (*path).to_owned()).collect(),
         bounds: BTreeMap::new(),
+        build: None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod apt_sources;
 mod credentials;
 pub mod package_indexes;
 pub mod pip_settings;
+pub(crate) mod project_folder;
 pub mod python_index;
 pub mod standalone;
 #[cfg(test)]
@@ -199,6 +200,9 @@ impl Mirrors {
         if let Some(path) = url.strip_prefix("project://") {
             return self.locate_file(url, path);
         }
+        if let Some(path) = url.strip_prefix(project_folder::FOLDER) {
+            return self.locate_folder(url, path);
+        }
         let Some(rest) = url.strip_prefix("mirror://") else {
             return self.locate_address(url);
         };
@@ -255,6 +259,21 @@ impl Mirrors {
                 },
             }),
         }
+    }
+
+    /// An archive of a folder of the project, made now.
+    fn locate_folder(&self, url: &str, path: &str) -> Result<Vec<Url>, MirrorError> {
+        let mut made = Vec::new();
+        for folder in self.locate_file(url, path)? {
+            let folder = folder.to_file_path().unwrap_or_default();
+            let place = project_folder::archive(&folder, &self.cache.join("project-folders"));
+            let place = place.map_err(|error| MirrorError::Invalid {
+                url: url.to_owned(),
+                reason: error.to_string(),
+            })?;
+            made.extend(Url::from_file_path(place));
+        }
+        Ok(made)
     }
 
     /// A real address, with the credentials that this machine has for it.

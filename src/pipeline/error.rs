@@ -16,7 +16,7 @@ use crate::layers::LayerError;
 use crate::lock::debian::DebianError;
 use crate::lock::exchange::ExchangeError;
 use crate::lock::platform::Platform;
-use crate::lock::python::{CutoffError, PythonError, PythonErrorKind};
+use crate::lock::python::{BackendError, CutoffError, PythonError, PythonErrorKind};
 use crate::lock::why::WhyError;
 use crate::lock::{Architecture, InputError, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
@@ -322,18 +322,31 @@ fn exchange_kind(error: &ExchangeError) -> ErrorKind {
     }
 }
 
+/// Why a build backend could not be asked.
+fn backend_kind(error: &BackendError) -> ErrorKind {
+    if let Some(error) = error.0.downcast_ref::<PipelineError>() {
+        return error.kind();
+    }
+    error
+        .0
+        .downcast_ref::<ResolveError>()
+        .map_or(ErrorKind::BuildFailed, resolve_kind)
+}
+
 fn resolve_kind(error: &ResolveError) -> ErrorKind {
     match error {
         ResolveError::Variant { source, .. } => resolve_kind(source),
         ResolveError::Input(InputError::Interrupted) => ErrorKind::Interrupted,
         ResolveError::Input(InputError::Reference { .. }) => ErrorKind::Configuration,
         ResolveError::Input(_) => ErrorKind::Unavailable,
+        ResolveError::Python(PythonError::Backend { source, .. }) => backend_kind(source),
         ResolveError::Python(error) => match error.kind() {
             PythonErrorKind::Request => ErrorKind::Input,
             PythonErrorKind::Unavailable => ErrorKind::Unavailable,
             PythonErrorKind::Configuration => ErrorKind::Configuration,
             PythonErrorKind::Disk => ErrorKind::Io,
             PythonErrorKind::Cancelled => ErrorKind::Interrupted,
+            PythonErrorKind::Build => ErrorKind::BuildFailed,
             PythonErrorKind::Internal => ErrorKind::Internal,
         },
         ResolveError::Debian(error) => error.kind(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cognix_store::CancellationToken;
 
+use super::sources::{ImageWorkshop, Workshop};
 use super::{PipelineError, Project, is_standalone, variants};
 use crate::builtins::wheel::{self, InstallTarget};
 use crate::config;
@@ -15,14 +16,14 @@ use crate::lock::python::{Cutoff, WheelOrigin};
 use crate::lock::why::{self, Root, Why};
 use crate::lock::{
     self, IndexOptions, InputPin, LayerRecipes, Lock, LockRequest, PackageKind, PinnedArchive,
-    Question, ResolveContext, Resolved, standalone,
+    Question, ResolveContext, Resolved, Sandbox, standalone,
 };
 use crate::mirrors::Mirrors;
 use crate::mirrors::package_indexes::{IndexInput, ModelIndexes, PYPI, PYTORCH};
 use crate::spec;
 
 /// How to choose versions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LockOptions {
     /// A lock whose choices are kept where they still fit.
     pub previous: Option<Lock>,
@@ -36,6 +37,8 @@ pub struct LockOptions {
     pub import: Option<ForeignLock>,
     /// Python packages uploaded later are left out; a date or a moment.
     pub exclude_newer: Option<String>,
+    /// Where build backends of sources run.
+    pub workshop: Option<Workshop>,
     /// Ends the work early.
     pub cancel: CancellationToken,
 }
@@ -58,6 +61,11 @@ impl Project {
                 prerelease: install.options.prerelease,
             },
             inputs: self.pins(),
+            build_packages: sorted(self.settings.wheels.build_packages.iter().cloned()),
+            no_binary: {
+                let spec = self.settings.wheels.no_binary.iter();
+                sorted(spec.chain(&install.options.no_binary).cloned())
+            },
             overrides: self.overrides(),
             platforms: self.architectures().collect(),
             python: self.python().to_string(),
@@ -164,7 +172,7 @@ impl Project {
     /// package sources.
     pub async fn resolve(
         &self,
-        mirrors: impl Fn(&Self) -> Result<Mirrors, PipelineError>,
+        mirrors: impl Fn(&Self) -> Result<Mirrors, PipelineError> + Send + Sync,
         options: LockOptions,
     ) -> Result<Resolved, PipelineError> {
         let cutoff = match &options.exclude_newer {
@@ -172,9 +180,11 @@ impl Project {
             None => Cutoff::start_of_today(),
         };
         let projects = self.every()?;
-        let sources = projects.iter().map(mirrors);
+        let sources = projects.iter().map(&mirrors);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let import = options.import.map(Arc::new);
+        let (mirrors_of, cancel) = (&mirrors, options.cancel.clone());
+        let workshop = options.workshop.as_ref();
         let mut questions = Vec::new();
         for (project, mirrors) in projects.iter().zip(&sources) {
             let python = project.python();
@@ -188,6 +198,13 @@ impl Project {
                 platforms: project.platforms.clone(),
                 keys: project.trusted_keys()?,
                 import: import.clone().map(|lock| project.import(lock)),
+                sandbox: workshop.map(|workshop| -> Box<dyn Sandbox + '_> {
+                    Box::new(ImageWorkshop {
+                        workshop,
+                        mirrors: Box::new(move || mirrors_of(project)),
+                        cancel: cancel.clone(),
+                    })
+                }),
                 commands: Box::new(move |entry_points: &str| {
                     wheel::command_digests(entry_points, &target)
                 }),

@@ -17,6 +17,7 @@ mod realisation;
 mod record;
 mod run;
 mod sdk;
+mod sources;
 mod variants;
 #[cfg(test)]
 mod variants_tests;
@@ -48,6 +49,7 @@ pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, plan};
 pub use run::{ExecOptions, Images, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};
+pub use sources::Workshop;
 pub use variants::{NoOutputs, Outputs, VariantError};
 
 /// The name of the source tree in the store.

@@ -52,7 +52,9 @@ pub(super) fn known(
 ) -> Result<Known, RecipeError> {
     let digests = inputs.iter();
     let digests = digests.filter_map(|(name, input)| Some((name.clone(), input.sha256()?)));
+    // What is built here has no file that the library could install.
     let wheels = locked.python.packages.iter();
+    let wheels = wheels.filter(|wheel| wheel.build.is_none());
     let root = recipes::system_root(locked)?;
     Ok(Known {
         locked: Some(LockedImage {
@@ -213,7 +215,7 @@ mod tests {
         assert_eq!(made.replaced.len(), names.len());
         for wheel in &platform.python.packages {
             let mut recipes = Instantiation::default();
-            let recipe = wheel_tree(&mut recipes, wheel, python).expect("a sound wheel");
+            let recipe = wheel_tree(&mut recipes, platform, wheel, python).expect("a sound wheel");
             let text = |derivation: Option<&Derivation>| {
                 derivation.map(|drv| String::from_utf8_lossy(&drv.to_aterm()).into_owned())
             };

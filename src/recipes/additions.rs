@@ -75,6 +75,7 @@ fn layer(
         version: String::new(),
         size: 0,
         waived: false,
+        build: None,
     };
     builder.layers.push(LayerDerivation {
         name: extra.name.clone(),

@@ -5,7 +5,7 @@ use cognix_derivations::{Derivation, StorePath, StorePathName};
 use super::system_packages::tree_layer;
 use super::{Instantiation, RecipeError, fetch};
 use crate::lock::platform::PythonVersion;
-use crate::lock::{LockedInterpreter, LockedPlatform};
+use crate::lock::{LockedArchive, LockedInterpreter, LockedPlatform};
 
 /// Where a standalone interpreter lies in the image. Not below `/usr/local`, where Cog's images have theirs: other
 /// packages put files into its `lib`, `include` and `share`, and Debian's own Python reads its directories there.
@@ -40,6 +40,23 @@ pub(super) fn layer(
     let LockedInterpreter::Standalone(archive) = lock.interpreter else {
         return Ok(None);
     };
+    let (fetch, interpreter) = unpacked(builder, archive, python)?;
+    let fetches = vec![fetch.clone()];
+    let trees = [(&interpreter, true)];
+    tree_layer(builder, lock, "python", "python", "", &trees, fetches)?;
+    Ok(Some(InterpreterFetch {
+        derivation: fetch,
+        url: archive.url(),
+        version: archive.version.clone(),
+    }))
+}
+
+/// Adds fetch and unpacking of a standalone interpreter.
+pub(super) fn unpacked(
+    builder: &mut Instantiation,
+    archive: &LockedArchive,
+    python: PythonVersion,
+) -> Result<(StorePath, StorePath), RecipeError> {
     let fetch = fetch::fetch(
         builder,
         archive.file_name(),
@@ -59,12 +76,5 @@ pub(super) fn layer(
         .input_derivation(&fetch, "out")
         .build();
     let interpreter = builder.add(name.as_str(), derivation)?;
-    let fetches = vec![fetch.clone()];
-    let trees = [(&interpreter, true)];
-    tree_layer(builder, lock, "python", "python", "", &trees, fetches)?;
-    Ok(Some(InterpreterFetch {
-        derivation: fetch,
-        url: archive.url(),
-        version: archive.version.clone(),
-    }))
+    Ok((fetch, interpreter))
 }

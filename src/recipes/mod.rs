@@ -8,6 +8,7 @@
 //! archive ─fetch─▶ python ─▶ layer (for Pythons not of Debian) ───┐
 //! .deb  ─fetch─▶ deb ─┬──────────────────────▶ layer (per group) ─┐
 //!                     └─▶ system configuration ─▶ layer ──────────┤
+//! source archive ─fetch─▶ wheel (built in a sandbox, then as any wheel) ─┐
 //! wheel ─fetch─▶ layer (described from the wheel file) ───────────┼─▶ image
 //!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
 //!             virtual environment ─▶ layer ───────────────────────┤
@@ -26,6 +27,7 @@ mod image;
 mod interpreter;
 pub mod labels;
 mod python_packages;
+mod sdist;
 mod source;
 mod system_packages;
 mod system_root;
@@ -42,12 +44,14 @@ use cognix_derivations::{
 use serde::Serialize;
 
 use crate::lock::platform::{Platform, PythonVersion};
+use crate::lock::python::SourceReason;
 use crate::lock::{LockedDeb, LockedPlatform, LockedWheel};
 
 pub use additions::{Additions, Extra};
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
 pub use python_packages::wheel_tree;
+pub use sdist::ask_backend;
 pub use system_root::{SystemRoot, system_root};
 
 /// Why a lock cannot become derivations.
@@ -70,6 +74,9 @@ pub enum RecipeError {
         /// What does not fit.
         source: GraphError,
     },
+    /// The lock does not say how a source is built: most likely it was edited by hand.
+    #[error("the lock does not say what {0} is built with; run `cognix lock --update {0}`")]
+    Build(String),
     /// The lock was written for a Python that this cognix does not know.
     #[error("the lock asks for Python {0}, which this cognix cannot provide; run `cognix lock`")]
     Python(String),
@@ -167,6 +174,18 @@ pub struct Held {
     /// Whether it is a wheel that may break its own RECORD.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub waived: bool,
+    /// How it becomes a wheel, if it is built from source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<HeldBuild>,
+}
+
+/// How a package is built from source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldBuild {
+    /// The build backend.
+    pub backend: String,
+    /// Why it is built here.
+    pub reason: SourceReason,
 }
 
 impl From<&LockedDeb> for Held {
@@ -176,6 +195,7 @@ impl From<&LockedDeb> for Held {
             version: deb.version.clone(),
             size: deb.size,
             waived: false,
+            build: None,
         }
     }
 }
@@ -187,6 +207,10 @@ impl From<&LockedWheel> for Held {
             version: wheel.version.clone(),
             size: wheel.size,
             waived: wheel.waived,
+            build: wheel.build.as_ref().map(|build| HeldBuild {
+                backend: build.backend.clone(),
+                reason: build.reason,
+            }),
         }
     }
 }
@@ -203,7 +227,7 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     // Below the packages: it moves only with a new lock, and what it says of directories that it shares gives way to
     // what Debian says of them.
     let interpreter = interpreter::layer(&mut builder, lock, python)?;
-    let debs = system_packages::debs(&mut builder, lock)?;
+    let debs = system_packages::debs(&mut builder, lock.debian)?;
     system_packages::layers(&mut builder, lock, &debs)?;
     python_packages::environment_layer(&mut builder, lock, python)?;
     let grouped = wheel_groups::group(&lock.python.packages);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cognix_derivations::{Derivation, DerivationBuilder, StorePath};
 
 use super::system_packages::{Tree, TreeLayer, tree_layer};
-use super::{Held, Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json};
+use super::{Held, Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json, sdist};
 use crate::lock::platform::PythonVersion;
-use crate::lock::{LockedPlatform, LockedWheel};
+use crate::lock::{LockedInterpreter, LockedPlatform, LockedWheel, python};
 
 /// Adds the frame of the virtual environment and its layer.
 pub(super) fn environment_layer(
@@ -15,14 +15,7 @@ pub(super) fn environment_layer(
     lock: LockedPlatform<'_>,
     python: PythonVersion,
 ) -> Result<(), RecipeError> {
-    let derivation = Derivation::builder("virtual-environment")
-        .floating_output("out")
-        .system("builtin")
-        .builder("builtin:cognix-venv-1")
-        .env("home", interpreter::home(lock.interpreter))
-        .env("python", python.to_string())
-        .build();
-    let environment = builder.add("the virtual environment", derivation)?;
+    let environment = environment(builder, lock.interpreter, python)?;
     tree_layer(
         builder,
         lock,
@@ -34,6 +27,22 @@ pub(super) fn environment_layer(
     )
 }
 
+/// Adds the frame of the virtual environment.
+pub(super) fn environment(
+    builder: &mut Instantiation,
+    interpreter: &LockedInterpreter,
+    python: PythonVersion,
+) -> Result<StorePath, RecipeError> {
+    let derivation = Derivation::builder("virtual-environment")
+        .floating_output("out")
+        .system("builtin")
+        .builder("builtin:cognix-venv-1")
+        .env("home", interpreter::home(interpreter))
+        .env("python", python.to_string())
+        .build();
+    builder.add("the virtual environment", derivation)
+}
+
 /// Adds fetch and layer of one wheel. The layer is described from the wheel file; no tree is written.
 pub(super) fn wheel_layer(
     builder: &mut Instantiation,
@@ -41,24 +50,24 @@ pub(super) fn wheel_layer(
     wheel: &LockedWheel,
     python: PythonVersion,
 ) -> Result<(), RecipeError> {
-    let fetch = fetch_wheel(builder, wheel)?;
+    let file = wheel_file(builder, lock, wheel, python)?;
     let derivation = Derivation::builder(&format!("layer-{}.json", wheel.name))
         .floating_output("out")
         .system("builtin")
         .builder("builtin:cognix-wheel-layer-1")
-        .env("filename", wheel.filename.as_str())
+        .env("filename", file.name)
         .env("layer", wheel.name.as_str())
         .env("omit", json(&wheel.omit))
         .env("python", python.to_string())
         .env("recipe", lock.request.recipes.wheel.as_str())
-        .env("wheel", builder.reference(&fetch, "out"))
-        .input_derivation(&fetch, "out");
-    let derivation = builder.add_layer(&wheel.name, with_waiver(derivation, wheel))?;
+        .env("wheel", builder.reference(&file.derivation, "out"))
+        .input_derivation(&file.derivation, "out");
+    let derivation = builder.add_layer(&wheel.name, with_waiver(derivation, wheel.waived))?;
     builder.layers.push(LayerDerivation {
         name: wheel.name.clone(),
         group: "wheel",
         derivation,
-        fetches: vec![fetch],
+        fetches: vec![file.fetch],
         holds: vec![Held::from(wheel)],
     });
     Ok(())
@@ -84,8 +93,9 @@ pub(super) fn group_layer(
                 held.size = 0;
             }
             None => {
-                derivations.push(wheel_tree(builder, wheel, python)?);
-                fetches.push(fetch_wheel(builder, wheel)?);
+                let file = wheel_file(builder, lock, wheel, python)?;
+                derivations.push(tree(builder, wheel, &file, wheel.waived, python)?);
+                fetches.push(file.fetch);
             }
         }
         holds.push(held);
@@ -109,20 +119,78 @@ pub(super) fn group_layer(
 }
 
 /// Says so where the lock has a waiver for a wheel; others have no such attribute.
-fn with_waiver(derivation: DerivationBuilder, wheel: &LockedWheel) -> DerivationBuilder {
-    match wheel.waived {
+fn with_waiver(derivation: DerivationBuilder, waived: bool) -> DerivationBuilder {
+    match waived {
         true => derivation.env("record", "waived"),
         false => derivation,
     }
 }
 
-/// Adds the tree of one installed wheel, for those who need its files in the store.
+/// A wheel in the store.
+struct WheelFile {
+    /// The name that says of which package and version it is.
+    name: String,
+    /// The derivation whose `out` it is.
+    derivation: StorePath,
+    /// The fetch that it is made from.
+    fetch: StorePath,
+}
+
+/// Adds the wheel of a package: fetched, or built.
+fn wheel_file(
+    builder: &mut Instantiation,
+    lock: LockedPlatform<'_>,
+    wheel: &LockedWheel,
+    python: PythonVersion,
+) -> Result<WheelFile, RecipeError> {
+    let fetch = fetch_file(builder, wheel)?;
+    if wheel.build.is_none() {
+        return Ok(WheelFile {
+            name: wheel.filename.clone(),
+            derivation: fetch.clone(),
+            fetch,
+        });
+    }
+    Ok(WheelFile {
+        name: sdist::wheel_name(wheel),
+        derivation: sdist::wheel(builder, lock, wheel, python)?,
+        fetch,
+    })
+}
+
+/// Adds the tree of one installed package, for those who need its files in the store.
 pub fn wheel_tree(
     builder: &mut Instantiation,
+    lock: LockedPlatform<'_>,
     wheel: &LockedWheel,
     python: PythonVersion,
 ) -> Result<StorePath, RecipeError> {
-    let fetch = fetch_wheel(builder, wheel)?;
+    let file = wheel_file(builder, lock, wheel, python)?;
+    tree(builder, wheel, &file, wheel.waived, python)
+}
+
+/// Adds the tree of a wheel that something is built with.
+pub(super) fn tool_tree(
+    builder: &mut Instantiation,
+    wheel: &python::LockedWheel,
+    python: PythonVersion,
+) -> Result<StorePath, RecipeError> {
+    let fetch = fetch_file(builder, wheel)?;
+    let file = WheelFile {
+        name: wheel.filename.clone(),
+        derivation: fetch.clone(),
+        fetch,
+    };
+    tree(builder, wheel, &file, false, python)
+}
+
+fn tree(
+    builder: &mut Instantiation,
+    wheel: &python::LockedWheel,
+    file: &WheelFile,
+    waived: bool,
+    python: PythonVersion,
+) -> Result<StorePath, RecipeError> {
     let derivation = Derivation::builder(&format!(
         "{}-{}",
         wheel.name,
@@ -131,14 +199,18 @@ pub fn wheel_tree(
     .floating_output("out")
     .system("builtin")
     .builder("builtin:cognix-wheel-1")
-    .env("filename", wheel.filename.as_str())
+    .env("filename", file.name.as_str())
     .env("python", python.to_string())
-    .env("wheel", builder.reference(&fetch, "out"))
-    .input_derivation(&fetch, "out");
-    builder.add(&wheel.name, with_waiver(derivation, wheel).build())
+    .env("wheel", builder.reference(&file.derivation, "out"))
+    .input_derivation(&file.derivation, "out");
+    builder.add(&wheel.name, with_waiver(derivation, waived).build())
 }
 
-fn fetch_wheel(builder: &mut Instantiation, wheel: &LockedWheel) -> Result<StorePath, RecipeError> {
+/// Adds the fetch of a wheel or source archive.
+pub(super) fn fetch_file(
+    builder: &mut Instantiation,
+    wheel: &python::LockedWheel,
+) -> Result<StorePath, RecipeError> {
     fetch::fetch(
         builder,
         &wheel.filename,

@@ -7,13 +7,14 @@ use cognix_derivations::{Derivation, StorePath, StorePathName};
 use super::{
     Held, Instantiation, LayerDerivation, RecipeError, System, TreeReference, fetch, json,
 };
-use crate::lock::{DebGroup, LockedDeb, LockedPlatform};
+use crate::lock::{DebGroup, DebianLock, LockedDeb, LockedPlatform};
 
 /// One package's derivations.
 pub(super) struct Deb<'a> {
     locked: &'a LockedDeb,
     fetch: StorePath,
-    unpacked: StorePath,
+    /// The derivation of its files and what is said about them.
+    pub(super) unpacked: StorePath,
 }
 
 impl Deb<'_> {
@@ -26,9 +27,9 @@ impl Deb<'_> {
 /// Adds fetch and unpacking of every package, in the lock's order.
 pub(super) fn debs<'a>(
     builder: &mut Instantiation,
-    lock: LockedPlatform<'a>,
+    debian: &'a DebianLock,
 ) -> Result<Vec<Deb<'a>>, RecipeError> {
-    lock.debian
+    debian
         .packages
         .iter()
         .map(|locked| deb(builder, locked))
@@ -104,6 +105,7 @@ pub(super) fn layers(
     Ok(())
 }
 
+/// Adds what the packages' scripts would have made.
 pub(super) fn system_configuration(
     builder: &mut Instantiation,
     debs: &[Deb<'_>],

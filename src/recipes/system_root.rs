@@ -18,7 +18,7 @@ pub struct SystemRoot {
 /// those of the image.
 pub fn system_root(lock: LockedPlatform<'_>) -> Result<SystemRoot, RecipeError> {
     let mut builder = Instantiation::default();
-    let debs = system_packages::debs(&mut builder, lock)?;
+    let debs = system_packages::debs(&mut builder, lock.debian)?;
     let configuration = system_packages::system_configuration(&mut builder, &debs)?;
     let packages = debs.into_iter().map(system_packages::Deb::into_unpacked);
     Ok(SystemRoot {

@@ -19,6 +19,12 @@ type Read<T> = Result<T, SpecError>;
 /// Reads a whole file apart from its outputs.
 pub(super) fn spec(root: &Keys<'_, '_>) -> Read<Spec> {
     root.only_known()?;
+    let wheels = root.keys("wheels")?;
+    if let Some(wheels) = &wheels {
+        wheels.only_known()?;
+    }
+    let wheels = wheels.as_ref();
+    let texts = |key| wheels.map_or(Ok(None), |wheels| wheels.texts(key));
     Ok(Spec {
         description: root.text("description")?,
         inputs: match root.keys("inputs")? {
@@ -28,15 +34,22 @@ pub(super) fn spec(root: &Keys<'_, '_>) -> Read<Spec> {
         base: base(root)?,
         layers: layers(root)?,
         platforms: root.parsed_list("platforms", platform)?,
-        waivers: match root.keys("wheels")? {
-            Some(wheels) => {
-                wheels.only_known()?;
-                wheels.parsed_list("waivers", digest)?
-            }
-            None => None,
-        },
+        waivers: wheels.map_or(Ok(None), |wheels| wheels.parsed_list("waivers", digest))?,
+        no_binary: wheels.map_or(Ok(None), |wheels| wheels.parsed_list("noBinary", no_binary))?,
+        build_packages: texts("buildPackages")?,
         has_outputs: root.has("outputs"),
     })
+}
+
+/// A package's name in its one spelling, or `:all:`.
+fn no_binary(key: String, text: String) -> Result<String, SpecReason> {
+    if text == ":all:" {
+        return Ok(text);
+    }
+    match text.parse::<uv_normalize::PackageName>() {
+        Ok(name) => Ok(name.to_string()),
+        Err(_) => Err(SpecReason::PackageName { key, found: text }),
+    }
 }
 
 /// Whether a name can stand in a URL of a lock and in a file's name.

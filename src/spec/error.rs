@@ -102,6 +102,9 @@ pub enum SpecReason {
     /// Not the compute capability of a GPU.
     #[error("{key} must hold compute capabilities such as \"5.2\", found {found:?}")]
     GpuArch { key: String, found: String },
+    /// Not the name of a Python package.
+    #[error("{key} must hold names of Python packages or \":all:\", found {found:?}")]
+    PackageName { key: String, found: String },
     /// A name that cannot stand in a URL of a lock, or be a variant's.
     #[error("invalid {what} name {found:?}: use lower-case letters, digits and single dashes")]
     Name { what: &'static str, found: String },

@@ -191,6 +191,20 @@ pub const OPTIONS: &[SpecOption] = &[
         "Hashes of wheels whose files may differ from what their `RECORD` says.",
     ),
     option(
+        "wheels.noBinary",
+        "list of strings",
+        "`[ ]`",
+        "Python packages that are built from source even where there are wheels, as with pip's `--no-binary`; `:all:` are \
+         those of the model.",
+    ),
+    option(
+        "wheels.buildPackages",
+        "list of strings",
+        "`[ ]`",
+        "Debian packages that are there while Python packages are built from source, besides a compiler, `make`, \
+         `pkg-config`, Python's headers and the model's system packages. They are no part of an image.",
+    ),
+    option(
         "outputs",
         "function",
         "`{ self, ... }: { }`",

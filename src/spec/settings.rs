@@ -28,6 +28,10 @@ pub struct Spec {
     pub platforms: Option<Vec<Architecture>>,
     /// See [`WheelPolicy::waivers`].
     pub waivers: Option<Vec<Sha256>>,
+    /// See [`WheelPolicy::no_binary`].
+    pub no_binary: Option<Vec<String>>,
+    /// See [`WheelPolicy::build_packages`].
+    pub build_packages: Option<Vec<String>>,
     /// Whether there are outputs; what they are needs an evaluator.
     pub has_outputs: bool,
 }
@@ -144,6 +148,10 @@ pub struct Settings {
 pub struct WheelPolicy {
     /// Digests of wheels whose files may differ from what their RECORD says.
     pub waivers: Vec<Sha256>,
+    /// Packages that are built from source even where there are wheels; `:all:` are those of the model.
+    pub no_binary: Vec<String>,
+    /// Debian packages that are there while packages are built, besides those that always are.
+    pub build_packages: Vec<String>,
 }
 
 /// A package source.
@@ -337,6 +345,8 @@ impl Spec {
             },
             platforms: over.platforms.or(self.platforms),
             waivers: over.waivers.or(self.waivers),
+            no_binary: over.no_binary.or(self.no_binary),
+            build_packages: over.build_packages.or(self.build_packages),
             has_outputs: over.has_outputs || self.has_outputs,
         }
     }
@@ -378,6 +388,8 @@ impl Spec {
             platforms: set("platforms", self.platforms)?,
             wheels: WheelPolicy {
                 waivers: self.waivers.unwrap_or_default(),
+                no_binary: self.no_binary.unwrap_or_default(),
+                build_packages: self.build_packages.unwrap_or_default(),
             },
         })
     }

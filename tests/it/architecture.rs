@@ -71,7 +71,17 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("pgp", &["lock"]),
     ("cognix_language", &["cli", "spec"]),
     ("cognix_sandbox", &["main", "pipeline"]),
-    ("tar", &["builtins", "container", "image", "layers"]),
+    (
+        "tar",
+        &[
+            "builtins",
+            "container",
+            "image",
+            "layers",
+            "lock",
+            "mirrors",
+        ],
+    ),
     ("libdeflater", &["builtins", "layers"]),
     ("uv_python", &["lock", "mirrors"]),
     ("uv_resolver", &["lock"]),

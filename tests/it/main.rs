@@ -26,6 +26,8 @@ mod nar;
 mod platforms;
 #[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
 mod sandbox;
+#[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
+mod sdists;
 mod spec;
 #[cfg(feature = "network-tests")]
 mod unlayered;

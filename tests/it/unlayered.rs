@@ -164,7 +164,7 @@ fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
     let python = recipes::python_of(locked).expect("a known Python");
     let wheels = locked.python.packages.iter();
     let wheels: BTreeSet<StorePath> = wheels
-        .map(|wheel| recipes::wheel_tree(&mut trees, wheel, python).expect("a sound lock"))
+        .map(|wheel| recipes::wheel_tree(&mut trees, locked, wheel, python).expect("a sound lock"))
         .collect();
     let made_of_trees = |builder: &str| {
         ["deb", "system", "venv", "wheel"]

@@ -57,6 +57,9 @@ pub struct IndexOptions {
     pub no_index: bool,
     /// `--pre`: pre-releases count.
     pub prerelease: bool,
+    /// `--no-binary`: packages that are built from source even where there are wheels, normalised; `:all:` are those of the
+    /// model.
+    pub no_binary: std::collections::BTreeSet<String>,
 }
 
 /// One requirement: continued lines joined, comments, options and credentials gone, hashes kept.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use uv_normalize::PackageName;
+
 use super::super::finding::Finding;
 use super::super::position::{Position, Spanned};
 use super::super::reason::Reason;
@@ -268,19 +270,13 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// `-e .` is the project, which is in the image anyway; everything else needs a build.
+    /// `-e .` is the project, which is in the image anyway.
     fn editable(&mut self, value: &str, place: &Place<'_>) {
         if matches!(value, "." | "./") {
             return;
         }
-        let what = "an editable requirement (-e)";
-        self.refuse(place, RequirementReason::NeedsBuild { what });
-        let kind = match kind::target(value) {
-            Target::Repository => RequirementKind::Repository,
-            _ => RequirementKind::Folder,
-        };
-        let text = format!("-e {value}");
-        self.push(Asked::new(text, kind, None), place);
+        // An image does not change, so that there is nothing to edit: it is installed as any folder.
+        self.requirement(value, Vec::new(), place);
     }
 
     /// An option that stands alone or behind a requirement.
@@ -296,13 +292,10 @@ impl<'p> Reader<'p> {
             "--no-index" => self.found.install.options.no_index = true,
             "--pre" => self.found.install.options.prerelease = true,
             "--require-hashes" => self.require_hashes = true,
-            "--no-binary" if value != ":none:" => {
-                self.refuse(place, RequirementReason::OptionBuilds { option: option() });
-            }
-            // Wheels are all that is installed, and how one would be built does not matter.
+            "--no-binary" => self.no_binary(&value, place),
+            // Wheels are taken where there are any, and sources are always built in the one way.
             "--prefer-binary"
             | "--only-binary"
-            | "--no-binary"
             | "--use-pep517"
             | "--no-use-pep517"
             | "--no-build-isolation" => {}
@@ -312,6 +305,24 @@ impl<'p> Reader<'p> {
             ),
             "--use-feature" => self.warn(place, ignored("it is about pip itself")),
             _ => self.refuse(place, RequirementReason::OptionBuilds { option: option() }),
+        }
+    }
+
+    /// As pip has it: names with commas between them, `:all:`, or `:none:`, which takes back what was said before.
+    fn no_binary(&mut self, value: &str, place: &Place<'_>) {
+        for word in value.split(',').map(str::trim) {
+            let names = &mut self.found.install.options.no_binary;
+            match word {
+                ":none:" => names.clear(),
+                ":all:" => drop(names.insert(word.to_owned())),
+                word => match word.parse::<PackageName>() {
+                    Ok(name) => drop(names.insert(name.to_string())),
+                    Err(_) => {
+                        let (option, found) = ("--no-binary".to_owned(), word.to_owned());
+                        self.refuse(place, RequirementReason::NoName { option, found });
+                    }
+                },
+            }
         }
     }
 
@@ -390,8 +401,11 @@ impl<'p> Reader<'p> {
                 };
                 let text = match (label, kind) {
                     (None, _) => format!("{target}{rest}"),
-                    (Some(label), RequirementKind::LocalWheel) => {
-                        if kind::pointer_name(None, &target) != name {
+                    (Some(label), RequirementKind::LocalWheel | RequirementKind::Archive)
+                        if target.starts_with("./") =>
+                    {
+                        let known = kind::pointer_name(None, &target);
+                        if known.is_some() && known != name {
                             let why = "the wheel is one of another package".to_owned();
                             let line = text.to_owned();
                             return self.refuse(place, RequirementReason::Syntax { line, why });
@@ -420,10 +434,7 @@ impl<'p> Reader<'p> {
             Target::Web if kind::is_wheel(target) => {
                 (target.to_owned(), RequirementKind::Url, None)
             }
-            Target::Web => {
-                let problem = needs_build("a source archive");
-                (target.to_owned(), RequirementKind::Archive, Some(problem))
-            }
+            Target::Web => (target.to_owned(), RequirementKind::Archive, None),
             Target::Repository if kind::is_pinned(target) => {
                 let problem = needs_build("a version control reference");
                 (
@@ -456,12 +467,9 @@ impl<'p> Reader<'p> {
                     }
                 };
                 let (kind, problem) = match inside.is_folder {
-                    true => (RequirementKind::Folder, Some(needs_build("a local folder"))),
+                    true => (RequirementKind::Folder, None),
                     false if kind::is_wheel(&path) => (RequirementKind::LocalWheel, None),
-                    false => (
-                        RequirementKind::Archive,
-                        Some(needs_build("a source archive")),
-                    ),
+                    false => (RequirementKind::Archive, None),
                 };
                 (format!("./{}", inside.relative), kind, problem)
             }
@@ -500,7 +508,12 @@ impl<'p> Reader<'p> {
             return self.warn(place, RequirementReason::Runtime { line: text });
         }
         // What needs a build is refused already.
-        if place.role == Role::Constraints && kind == RequirementKind::LocalWheel {
+        if place.role == Role::Constraints
+            && matches!(
+                kind,
+                RequirementKind::LocalWheel | RequirementKind::Archive | RequirementKind::Folder
+            )
+        {
             let line = text.clone();
             self.refuse(place, RequirementReason::Constraint { line });
         }

@@ -67,6 +67,12 @@ pub enum RequirementReason {
     /// `--no-binary`, and options for builds.
     #[error("option {option} asks for a build from source, and images are made of wheels")]
     OptionBuilds { option: String },
+    /// Something else than the name of a package.
+    #[error(
+        "option {option} takes names of packages, :all: or :none:, found {}",
+        quoted(found)
+    )]
+    NoName { option: String, found: String },
     /// `${NAME}`, which pip takes from the environment.
     #[error(
         "{} takes a value from the environment, on which no lock can depend",
@@ -94,9 +100,11 @@ impl RequirementReason {
             Self::Credentials => {
                 "keep them in ~/.netrc, or in the address that PIP_EXTRA_INDEX_URL or --mirror gives"
             }
-            Self::NeedsBuild { .. } => "name a release from a package index, or a wheel of it",
+            Self::NeedsBuild { .. } => {
+                "name a release from a package index, a wheel, or a source archive (`python -m build --sdist` makes one)"
+            }
             Self::NotPinned { .. } => {
-                "name a release from a package index; a reference should end in @ and the whole commit"
+                "name a release from a package index, or the archive of a commit that the repository's host offers"
             }
             Self::RemoteFile { .. } => "copy the file into the project",
             Self::Variable { .. } => {

@@ -215,7 +215,9 @@ fn every_reason_with_a_way_out_names_it() {
     let reason = RequirementReason::NeedsBuild { what: "a thing" };
     assert_eq!(
         reason.hint().as_deref(),
-        Some("name a release from a package index, or a wheel of it")
+        Some(
+            "name a release from a package index, a wheel, or a source archive (`python -m build --sdist` makes one)"
+        )
     );
 }
 

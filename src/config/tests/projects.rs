@@ -301,7 +301,6 @@ fn what_cannot_be_built_is_told_with_its_place() {
         "cog.yaml:8:16: build.sdk_version: minimum supported SDK version is 0.16.0, found \"0.15.0\"",
         "cog.yaml:9:6: run: invalid reference \"a.py:\": file or name is missing",
         "cog.yaml:11:18: weights: a model with managed weights cannot be built yet",
-        "r.txt:2:1: option --no-binary asks for a build from source, and images are made of wheels",
         "r.txt:3:1: a version control reference cannot be used yet: it needs a build, and \"git+https://host.example/r\" names no commit",
     ];
     assert_eq!(told, expected);

@@ -42,7 +42,7 @@ impl Places<'_> {
     async fn address(&self, wheel: &LockedWheel) -> Result<Address, ExchangeError> {
         let url = wheel.url();
         match &wheel.origin {
-            WheelOrigin::Project { path } => {
+            WheelOrigin::Project { path } | WheelOrigin::Folder { path } => {
                 let path = relative(self.folder, &self.project.join(path));
                 Ok(Address::Path(path.display().to_string()))
             }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::lock::platform::Architecture;
+use crate::lock::python::WheelOrigin;
 use crate::lock::{LockedWheel, VariantLock};
 
 /// The name and version of the format.
@@ -113,7 +114,7 @@ impl Package<'_> {
             let tables = tables.map(|name| format!("{{ name = {} }}", quoted(name)));
             list(text, "dependencies", tables);
         }
-        let wheels = self.wheels.values().map(|wheel| {
+        let file = |wheel: &&LockedWheel| {
             let address = match addresses.get(&wheel.url()) {
                 Some(Address::Url(url)) => format!(", url = {}", quoted(url)),
                 Some(Address::Path(path)) => format!(", path = {}", quoted(path)),
@@ -125,8 +126,23 @@ impl Package<'_> {
                 wheel.size,
                 quoted(&wheel.sha256.to_string()),
             )
-        });
-        list(text, "wheels", wheels);
+        };
+        let (sources, wheels): (Vec<&LockedWheel>, Vec<_>) = self
+            .wheels
+            .values()
+            .partition(|wheel| wheel.build.is_some());
+        if let Some(source) = sources.first() {
+            let line = match (&source.origin, addresses.get(&source.url())) {
+                (WheelOrigin::Folder { .. }, Some(Address::Path(path))) => {
+                    format!("directory = {{ path = {} }}\n", quoted(path))
+                }
+                _ => format!("sdist = {}\n", file(source)),
+            };
+            text.push_str(&line);
+        }
+        if !wheels.is_empty() {
+            list(text, "wheels", wheels.iter().map(file));
+        }
     }
 }
 

@@ -8,10 +8,11 @@ use std::str::FromStr;
 
 use cognix_derivations::Sha256;
 use serde::{Deserialize, Serialize};
-use uv_distribution_filename::WheelFilename;
+use uv_distribution_filename::{DistExtension, WheelFilename};
 
 use super::LockFileError;
 use super::places::{file_name, line_of, split_mirror_url, wheel_origin};
+use super::references::WheelReference;
 use crate::lock::{DebGroup, LockedDeb, LockedWheel, debian, python};
 
 /// One `.deb`.
@@ -117,6 +118,23 @@ impl<E: Entry> Entries<E> {
             entry
         });
         let mut list: Vec<E> = entries.collect();
+        list.sort_by_cached_key(place);
+        Self::of(list)
+    }
+
+    /// Adds entries that images do not have, with no needs of their own, unless they are there.
+    pub(super) fn with_tools(self, tools: impl Iterator<Item = E>) -> Self {
+        let mut list = self.list;
+        for tool in tools {
+            let same = |known: &E| {
+                let mut known = known.clone();
+                known.edges().clear();
+                known == tool
+            };
+            if !list.iter().any(same) {
+                list.push(tool);
+            }
+        }
         list.sort_by_cached_key(place);
         Self::of(list)
     }
@@ -259,19 +277,45 @@ impl From<&LockedWheel> for WheelShape {
     }
 }
 
+/// Whether a file is a source archive by its name.
+fn is_source(filename: &str) -> bool {
+    matches!(
+        DistExtension::from_path(filename),
+        Ok(DistExtension::Source(_))
+    )
+}
+
+impl From<&python::LockedWheel> for WheelShape {
+    /// A wheel that something is built with; what it needs itself is not said of it.
+    fn from(wheel: &python::LockedWheel) -> Self {
+        Self {
+            name: wheel.name.clone(),
+            requires: Vec::new(),
+            sha256: wheel.sha256,
+            size: wheel.size,
+            spelling: wheel.spelling.clone(),
+            url: wheel.url(),
+            version: wheel.version.clone(),
+            yanked: wheel.yanked,
+        }
+    }
+}
+
 impl WheelShape {
     pub(super) fn into_wheel(
         self,
-        layer: Option<String>,
-        omit: Vec<String>,
-        waived: bool,
+        reference: WheelReference,
+        build: Option<python::SourceBuild>,
         text: &str,
     ) -> Result<LockedWheel, LockFileError> {
         let (origin, filename) = wheel_origin(&self.name, &self.url, text)?;
-        let named = WheelFilename::from_str(&filename).ok();
-        if !named.is_some_and(|named| {
-            named.name.as_str() == self.name && named.version.to_string() == self.version
-        }) {
+        let is_own = match &build {
+            Some(_) => is_source(&filename),
+            None => WheelFilename::from_str(&filename).is_ok_and(|named| {
+                named.name.as_str() == self.name && named.version.to_string() == self.version
+            }),
+        };
+        if !is_own {
             let message = format!("{filename} is not {} {}", self.name, self.version);
             return Err(LockFileError::Inconsistent {
                 line: line_of(text, &self.url),
@@ -292,10 +336,11 @@ impl WheelShape {
         };
         Ok(LockedWheel {
             package,
-            layer,
-            omit,
+            layer: reference.layer,
+            omit: reference.omit,
             bounds,
-            waived,
+            waived: reference.waived,
+            build,
         })
     }
 }

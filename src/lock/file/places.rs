@@ -1,8 +1,9 @@
 //! Where a file comes from, in the words of the lock: `mirror://INPUT/PATH`, `project://PATH`, or an address.
 
 use super::LockFileError;
-use crate::lock::python::WheelOrigin;
-use crate::lock::{LockedArchive, LockedDeb, LockedWheel};
+use crate::lock::python::{self, WheelOrigin};
+use crate::lock::{LockedArchive, LockedDeb};
+use crate::mirrors::project_folder::{FOLDER, archive_name};
 
 impl LockedDeb {
     /// Where the file comes from, relative to a named input.
@@ -16,14 +17,16 @@ impl LockedDeb {
     }
 }
 
-impl LockedWheel {
-    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, or the address that was asked for.
+impl python::LockedWheel {
+    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, `project-folder://PATH`, or the address that
+    /// was asked for.
     pub fn url(&self) -> String {
         match &self.origin {
             WheelOrigin::Index { input } => {
                 format!("mirror://{input}/{}/{}", self.name, self.filename)
             }
             WheelOrigin::Project { path } => format!("{PROJECT}{path}"),
+            WheelOrigin::Folder { path } => format!("{FOLDER}{path}"),
             WheelOrigin::Url { url } => url.clone(),
         }
     }
@@ -68,6 +71,13 @@ pub(super) fn wheel_origin(
         let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
         let path = path.to_owned();
         return Ok((WheelOrigin::Project { path }, filename));
+    }
+    if let Some(path) = url.strip_prefix(FOLDER) {
+        if !is_plain_path(path) {
+            return Err(wrong(format!("{url:?} is not below the project")));
+        }
+        let (filename, path) = (archive_name(path), path.to_owned());
+        return Ok((WheelOrigin::Folder { path }, filename));
     }
     if url.starts_with("https://") || url.starts_with("http://") {
         url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;

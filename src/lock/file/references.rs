@@ -8,6 +8,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::lock::python::SourceReason;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -41,6 +42,8 @@ pub(super) struct DebReference {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WheelReference {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) build: Option<BuildReference>,
     pub(super) file: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) layer: Option<String>,
@@ -51,6 +54,18 @@ pub(super) struct WheelReference {
     pub(super) requires: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) waived: bool,
+}
+
+/// How a source archive is built in an image.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct BuildReference {
+    pub(super) backend: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) backend_path: Vec<String>,
+    pub(super) reason: SourceReason,
+    /// The files of the wheels that it is built with.
+    pub(super) requires: Vec<String>,
 }
 
 impl Reference for DebReference {

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::entries::{DebShape, Entries, WheelShape};
 use super::places::{line_of, split_mirror_url};
-use super::references::{Brief, DebReference, WheelReference};
+use super::references::{Brief, BuildReference, DebReference, WheelReference};
 use super::{LockFileError, VERSION};
 use crate::lock::{
     Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInput,
     LockedInputs, LockedInterpreter, LockedWheel, PlatformLock, PythonLock, VariantLock, debian,
+    python,
 };
 
 #[derive(Deserialize)]
@@ -48,9 +49,19 @@ pub(super) struct ConfigShape {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlatformShape {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    build: Option<BuildShape>,
     debian: DebianShape,
     interpreter: InterpreterShape,
     python: Vec<Brief<WheelReference>>,
+}
+
+/// The Debian packages that sources are built with.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BuildShape {
+    packages: Vec<Brief<DebReference>>,
+    releases: Vec<ReleaseShape>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +103,43 @@ struct Shared<'t> {
     debs: Entries<DebShape>,
     wheels: Entries<WheelShape>,
     named: BTreeSet<String>,
+}
+
+impl Shared<'_> {
+    /// The wheels that a source is built with.
+    fn built_with(&mut self, build: BuildReference) -> Result<python::SourceBuild, LockFileError> {
+        let mut requires = Vec::new();
+        for file in build.requires {
+            let entry = self.wheels.find(&file, Vec::new(), self.text)?;
+            let mut wheel = entry.into_wheel(WheelReference::default(), None, self.text)?;
+            wheel.package.requires.clear();
+            requires.push(wheel.package);
+            self.named.insert(file);
+        }
+        Ok(python::SourceBuild {
+            backend: build.backend,
+            backend_path: build.backend_path,
+            requires,
+            reason: build.reason,
+        })
+    }
+
+    /// The Debian packages that sources are built with.
+    fn tools(&mut self, build: BuildShape) -> Result<DebianLock, LockFileError> {
+        let mut packages = Vec::new();
+        for Brief(reference) in build.packages {
+            let entry = self
+                .debs
+                .find(&reference.file, reference.depends, self.text)?;
+            self.named.insert(reference.file);
+            packages.push(entry.into_deb(DebGroup::Base, reference.requested, None, self.text)?);
+        }
+        let releases = build.releases.into_iter();
+        Ok(DebianLock {
+            releases: releases.map(ReleaseShape::into_release).collect(),
+            packages,
+        })
+    }
 }
 
 impl LockShape {
@@ -145,9 +193,13 @@ impl LockShape {
 impl From<&Lock> for LockShape {
     fn from(lock: &Lock) -> Self {
         let debs = lock.platforms().flat_map(|locked| &locked.debian.packages);
-        let debs = Entries::gather(debs.map(DebShape::from));
-        let wheels = lock.platforms().flat_map(|locked| &locked.python.packages);
-        let wheels = Entries::gather(wheels.map(WheelShape::from));
+        let build = lock.platforms().filter_map(|locked| locked.build.as_ref());
+        let build = build.flat_map(|debian| &debian.packages);
+        let debs = Entries::gather(debs.chain(build).map(DebShape::from));
+        let wheels = || lock.platforms().flat_map(|locked| &locked.python.packages);
+        let tools = wheels().flat_map(LockedWheel::build_requires);
+        let wheels =
+            Entries::gather(wheels().map(WheelShape::from)).with_tools(tools.map(WheelShape::from));
         let variant = |variant: &VariantLock| VariantShape {
             config: ConfigShape {
                 digest: variant.request.digest(),
@@ -226,9 +278,33 @@ impl PlatformShape {
                 requested: deb.requested,
             }));
         }
+        let tool = |deb: &LockedDeb| {
+            let (file, depends) = all_debs.call(DebShape::from(deb));
+            Brief(DebReference {
+                depends,
+                file,
+                layer: None,
+                requested: deb.requested,
+            })
+        };
+        let build = |debian: &DebianLock| BuildShape {
+            packages: debian.packages.iter().map(tool).collect(),
+            releases: debian.releases.iter().map(ReleaseShape::from).collect(),
+        };
+        let built_with = |build: &python::SourceBuild| BuildReference {
+            backend: build.backend.clone(),
+            backend_path: build.backend_path.clone(),
+            reason: build.reason,
+            requires: build
+                .requires
+                .iter()
+                .map(|wheel| all_wheels.call(WheelShape::from(wheel)).0)
+                .collect(),
+        };
         let wheel = |wheel: &LockedWheel| {
             let (file, requires) = all_wheels.call(WheelShape::from(wheel));
             Brief(WheelReference {
+                build: wheel.build.as_ref().map(built_with),
                 file,
                 layer: wheel.layer.clone(),
                 omit: wheel.omit.clone(),
@@ -238,6 +314,7 @@ impl PlatformShape {
         };
         let releases = platform.debian.releases.iter();
         Self {
+            build: platform.build.as_ref().map(build),
             debian: DebianShape {
                 packages: debs,
                 releases: releases.map(ReleaseShape::from).collect(),
@@ -259,16 +336,23 @@ impl PlatformShape {
         }
         debs.sort_by(|one, other| one.name.cmp(&other.name));
         let mut wheels = Vec::new();
-        for Brief(reference) in self.python {
-            let entry = shared
-                .wheels
-                .find(&reference.file, reference.requires, text)?;
-            shared.named.insert(reference.file);
-            let (layer, omit) = (reference.layer, reference.omit);
-            wheels.push(entry.into_wheel(layer, omit, reference.waived, text)?);
+        for Brief(mut reference) in self.python {
+            let requires = std::mem::take(&mut reference.requires);
+            let entry = shared.wheels.find(&reference.file, requires, text)?;
+            shared.named.insert(reference.file.clone());
+            let build = reference.build.take();
+            let build = build.map(|build| shared.built_with(build)).transpose()?;
+            wheels.push(entry.into_wheel(reference, build, text)?);
+        }
+        let build = self.build.map(|build| shared.tools(build)).transpose()?;
+        if build.is_some() != wheels.iter().any(|wheel| wheel.build.is_some()) {
+            let message =
+                "there are packages to build with and nothing to build, or the other way round";
+            return Err(wrong(text, "\"build\": {", message));
         }
         let releases = self.debian.releases.into_iter();
         Ok(PlatformLock {
+            build,
             interpreter: self.interpreter.into_interpreter(text)?,
             debian: DebianLock {
                 releases: releases.map(ReleaseShape::into_release).collect(),

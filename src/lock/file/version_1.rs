@@ -6,6 +6,7 @@ use cognix_derivations::Sha256;
 use serde::Deserialize;
 
 use super::entries::{DebShape, WheelShape};
+use super::references::WheelReference;
 use super::shapes::{ConfigShape, InterpreterShape, ReleaseShape, check};
 use super::{LockFileError, syntax};
 use crate::lock::{
@@ -119,7 +120,13 @@ impl Platform {
                 version: wheel.version,
                 yanked: wheel.yanked,
             };
-            shape.into_wheel(wheel.layer, wheel.omit, wheel.waived, text)
+            let reference = WheelReference {
+                layer: wheel.layer,
+                omit: wheel.omit,
+                waived: wheel.waived,
+                ..WheelReference::default()
+            };
+            shape.into_wheel(reference, None, text)
         });
         let releases = self.debian.releases.into_iter();
         Ok(PlatformLock {
@@ -128,6 +135,7 @@ impl Platform {
                 releases: releases.map(ReleaseShape::into_release).collect(),
                 packages: debs.collect::<Result<_, _>>()?,
             },
+            build: None,
             python: PythonLock {
                 packages: wheels.collect::<Result<_, _>>()?,
             },

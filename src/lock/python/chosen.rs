@@ -7,16 +7,21 @@ use cognix_derivations::Sha256;
 use url::Url;
 use uv_distribution_filename::WheelFilename;
 use uv_distribution_types::{
-    BuiltDist, Diagnostic as _, DirectUrlBuiltDist, Dist, Name as _, Node, PathBuiltDist,
-    RegistryBuiltWheel, Resolution, ResolvedDist,
+    BuiltDist, Diagnostic as _, DirectUrlBuiltDist, Dist, File, IndexUrl, Name as _, Node,
+    PathBuiltDist, RegistryBuiltWheel, Resolution, ResolvedDist, SourceDist,
 };
 use uv_normalize::PackageName;
+use uv_pep508::VerbatimUrl;
 use uv_pypi_types::HashAlgorithm;
+use uv_redacted::DisplaySafeUrl;
 
 use super::bounds::Bounds;
 use super::contents::Contents;
-use super::{LockedWheel, PythonError, WheelOrigin};
+use super::solve::Question;
+use super::sources::{SourceBuild, SourceFacts, SourceFile, SourceReason};
+use super::{LockedWheel, PythonError, WheelContents, WheelOrigin};
 use crate::mirrors::pip_settings::shown;
+use crate::mirrors::project_folder::archive_name;
 use crate::mirrors::python_index::{Connection, clean, explain};
 
 /// What the resolver chose, before anyone has looked into the files.
@@ -28,7 +33,7 @@ pub(super) struct Chosen {
     pub(super) warnings: Vec<String>,
 }
 
-/// One wheel, and where it is today.
+/// One wheel or source archive, and where it is today.
 pub(super) struct ChosenWheel {
     pub(super) name: String,
     pub(super) version: String,
@@ -38,19 +43,39 @@ pub(super) struct ChosenWheel {
     pub(super) sha256: Option<Sha256>,
     /// As the index says; many do not.
     pub(super) size: Option<u64>,
+    /// How it is built, if it is a source archive.
+    pub(super) build: Option<SourceBuild>,
+    /// The name as the package spells it, where that is known before anybody looks.
+    spelling: String,
     requires: Vec<String>,
     origin: WheelOrigin,
     yanked: bool,
 }
 
-/// Where a wheel is today.
+/// Where a file is today.
+#[derive(Clone)]
 pub(super) enum Place {
     /// Without credentials.
     Remote(Url),
     Local(PathBuf),
+    /// A folder of the project, which becomes an archive.
+    Folder(PathBuf),
 }
 
 impl ChosenWheel {
+    /// What is known without looking: there is no RECORD before it is built.
+    pub(super) fn source_contents(&self) -> Option<Contents> {
+        self.build.as_ref()?;
+        Some(Contents {
+            sha256: self.sha256?,
+            size: self.size?,
+            contents: WheelContents {
+                name: self.spelling.clone(),
+                ..WheelContents::default()
+            },
+        })
+    }
+
     /// Forgets where the wheel is.
     pub(super) fn into_locked(self, found: &Contents) -> LockedWheel {
         let spelled = found.contents.name.as_str();
@@ -75,8 +100,8 @@ impl ChosenWheel {
 pub(super) fn chosen(
     resolution: &Resolution,
     connection: &Connection,
-    root: &Path,
-) -> Result<Chosen, PythonError> {
+    question: &Question<'_>,
+) -> Result<Result<Chosen, Box<SourceFile>>, PythonError> {
     let graph = resolution.graph();
     let mut wheels = Vec::new();
     for index in graph.node_indices() {
@@ -90,33 +115,47 @@ pub(super) fn chosen(
                 Node::Root => None,
             });
         let requires: BTreeSet<String> = requires.collect();
-        let mut wheel = chosen_wheel(dist, connection, root)?;
+        let mut wheel = match chosen_wheel(dist, connection, question)? {
+            Ok(wheel) => wheel,
+            // Its dependencies were those of a wheel that does not fit.
+            Err(source) => return Ok(Err(source)),
+        };
         wheel.requires = requires.into_iter().collect();
         wheels.push(wheel);
     }
     wheels.sort_unstable_by(|left, right| left.name.cmp(&right.name));
     let diagnostics = resolution.diagnostics().iter();
-    Ok(Chosen {
+    Ok(Ok(Chosen {
         wheels,
         roots: Vec::new(),
         bounds: Bounds::new(),
         warnings: diagnostics.map(|word| clean(&word.message())).collect(),
-    })
+    }))
 }
 
 fn chosen_wheel(
     dist: &ResolvedDist,
     connection: &Connection,
-    root: &Path,
-) -> Result<ChosenWheel, PythonError> {
-    if let ResolvedDist::Installable { dist, .. } = dist
-        && let Dist::Built(built) = dist.as_ref()
-    {
-        match built {
-            BuiltDist::Registry(wheels) => return listed(wheels.best_wheel(), connection, root),
-            BuiltDist::DirectUrl(wheel) => return Ok(at_address(wheel)),
-            BuiltDist::Path(wheel) => return of_project(wheel, root),
-            BuiltDist::GitPath(_) => {}
+    question: &Question<'_>,
+) -> Result<Result<ChosenWheel, Box<SourceFile>>, PythonError> {
+    let root = question.request.project.as_path();
+    if let ResolvedDist::Installable { dist, .. } = dist {
+        match dist.as_ref() {
+            Dist::Built(BuiltDist::Registry(wheels)) => {
+                return listed(wheels.best_wheel(), connection, root).map(Ok);
+            }
+            Dist::Built(BuiltDist::DirectUrl(wheel)) => return Ok(Ok(at_address(wheel))),
+            Dist::Built(BuiltDist::Path(wheel)) => return of_project(wheel, root).map(Ok),
+            Dist::Built(BuiltDist::GitPath(_)) => {}
+            Dist::Source(source) => {
+                let file = source_file(source, connection, question)?;
+                let mut facts = question.facts.iter();
+                let known = facts.find(|facts| facts.are_about(&file));
+                return Ok(match known {
+                    Some(facts) => Ok(of_source(file, facts)),
+                    None => Err(Box::new(file)),
+                });
+            }
         }
     }
     Err(PythonError::Internal(format!(
@@ -137,10 +176,134 @@ fn named(
         place,
         sha256: None,
         size: None,
+        build: None,
+        spelling: String::new(),
         requires: Vec::new(),
         origin,
         yanked: false,
     }
+}
+
+/// A source archive that everything is known about.
+fn of_source(file: SourceFile, facts: &SourceFacts) -> ChosenWheel {
+    ChosenWheel {
+        name: file.name,
+        version: facts.metadata.version.to_string(),
+        filename: file.filename,
+        place: file.place,
+        sha256: Some(facts.sha256),
+        size: Some(facts.size),
+        build: Some(facts.build.clone()),
+        spelling: facts.spelling.clone(),
+        requires: Vec::new(),
+        origin: file.origin,
+        yanked: file.yanked,
+    }
+}
+
+/// A source archive as the resolver knows it.
+pub(super) fn source_file(
+    source: &SourceDist,
+    connection: &Connection,
+    question: &Question<'_>,
+) -> Result<SourceFile, PythonError> {
+    let root = question.request.project.as_path();
+    match source {
+        SourceDist::Registry(source) => {
+            let listed = listed_file(&source.file, &source.index, connection, root)?;
+            let reason = match question.must_be_source(&source.name) {
+                true => SourceReason::NoBinary,
+                false => SourceReason::NoWheel,
+            };
+            Ok(SourceFile {
+                name: source.name.to_string(),
+                version: Some(source.version.to_string()),
+                filename: listed.filename,
+                place: listed.place,
+                sha256: listed.sha256,
+                origin: listed.origin,
+                yanked: listed.yanked,
+                reason,
+            })
+        }
+        SourceDist::DirectUrl(source) => {
+            let (url, sha256) = address(&source.location, &source.url);
+            let path = percent_encoding::percent_decode_str(url.path()).decode_utf8_lossy();
+            let filename = path.rsplit('/').next().unwrap_or_default().to_owned();
+            let origin = WheelOrigin::Url { url: shown(&url) };
+            Ok(named_source(
+                &source.name,
+                filename,
+                Place::Remote(url),
+                sha256,
+                origin,
+            ))
+        }
+        SourceDist::Path(source) => {
+            let path = source.install_path.to_path_buf();
+            let origin = project_file(&path, root)?;
+            let filename = file_name(&path);
+            Ok(named_source(
+                &source.name,
+                filename,
+                Place::Local(path),
+                None,
+                origin,
+            ))
+        }
+        SourceDist::Directory(source) => {
+            let path = source.install_path.to_path_buf();
+            let WheelOrigin::Project { path: below } = project_file(&path, root)? else {
+                return Err(PythonError::OutsideProject { path });
+            };
+            let filename = archive_name(&below);
+            let origin = WheelOrigin::Folder { path: below };
+            Ok(named_source(
+                &source.name,
+                filename,
+                Place::Folder(path),
+                None,
+                origin,
+            ))
+        }
+        SourceDist::GitDirectory(_) | SourceDist::GitPath(_) => Err(PythonError::Internal(
+            format!("it chose {source}, which is not an archive that can be locked"),
+        )),
+    }
+}
+
+/// A source archive that a requirement names itself.
+fn named_source(
+    name: &PackageName,
+    filename: String,
+    place: Place,
+    sha256: Option<Sha256>,
+    origin: WheelOrigin,
+) -> SourceFile {
+    SourceFile {
+        name: name.to_string(),
+        version: None,
+        filename,
+        place,
+        sha256,
+        origin,
+        yanked: false,
+        reason: SourceReason::Named,
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// A file of an index, or one that a page or a folder of links has.
+struct Listed {
+    filename: String,
+    place: Place,
+    sha256: Option<Sha256>,
+    origin: WheelOrigin,
+    yanked: bool,
 }
 
 /// A wheel of an index, or one that a page or a folder of links has.
@@ -149,7 +312,29 @@ fn listed(
     connection: &Connection,
     root: &Path,
 ) -> Result<ChosenWheel, PythonError> {
-    let file = &wheel.file;
+    let listed = listed_file(&wheel.file, &wheel.index, connection, root)?;
+    Ok(ChosenWheel {
+        sha256: listed.sha256,
+        size: match listed.place {
+            Place::Remote(_) => wheel.file.size,
+            Place::Local(_) | Place::Folder(_) => None,
+        },
+        yanked: listed.yanked,
+        ..named(
+            &wheel.filename,
+            listed.filename,
+            listed.place,
+            listed.origin,
+        )
+    })
+}
+
+fn listed_file(
+    file: &File,
+    index: &IndexUrl,
+    connection: &Connection,
+    root: &Path,
+) -> Result<Listed, PythonError> {
     let filename = file.filename.to_string();
     let url = file.url.to_url().map_err(|error| PythonError::Wheel {
         filename: filename.clone(),
@@ -157,10 +342,16 @@ fn listed(
     })?;
     let mut url = Url::from(url);
     url.set_fragment(None);
-    let Some(input) = connection.name_of(&wheel.index) else {
+    let Some(input) = connection.name_of(index) else {
         let path = url.to_file_path().unwrap_or_default();
         let origin = project_file(&path, root)?;
-        return Ok(named(&wheel.filename, filename, Place::Local(path), origin));
+        return Ok(Listed {
+            filename,
+            place: Place::Local(path),
+            sha256: None,
+            origin,
+            yanked: false,
+        });
     };
     let sha256 = file
         .hashes
@@ -178,27 +369,18 @@ fn listed(
     let origin = WheelOrigin::Index {
         input: input.to_owned(),
     };
-    Ok(ChosenWheel {
+    let yanked = file.yanked.as_ref();
+    Ok(Listed {
+        filename,
+        place: Place::Remote(url),
         sha256,
-        size: file.size,
-        yanked: file
-            .yanked
-            .as_ref()
-            .is_some_and(|yanked| yanked.is_yanked()),
-        ..named(&wheel.filename, filename, Place::Remote(url), origin)
+        origin,
+        yanked: yanked.is_some_and(|yanked| yanked.is_yanked()),
     })
 }
 
 fn at_address(wheel: &DirectUrlBuiltDist) -> ChosenWheel {
-    let mut url = Url::from((*wheel.location).clone());
-    url.set_fragment(None);
-    let given = wheel.url.fragment().unwrap_or_default();
-    let digests = given
-        .split('&')
-        .filter_map(|part| part.strip_prefix("sha256="));
-    let sha256 = digests
-        .map(str::to_ascii_lowercase)
-        .find_map(|digest| digest.parse().ok());
+    let (url, sha256) = address(&wheel.location, &wheel.url);
     let origin = WheelOrigin::Url { url: shown(&url) };
     let filename = wheel.filename.to_string();
     ChosenWheel {
@@ -207,14 +389,24 @@ fn at_address(wheel: &DirectUrlBuiltDist) -> ChosenWheel {
     }
 }
 
+/// An address, and the digest that its fragment gives.
+fn address(location: &DisplaySafeUrl, given: &VerbatimUrl) -> (Url, Option<Sha256>) {
+    let mut url = Url::from(location.clone());
+    url.set_fragment(None);
+    let given = given.fragment().unwrap_or_default();
+    let digests = given
+        .split('&')
+        .filter_map(|part| part.strip_prefix("sha256="));
+    let sha256 = digests
+        .map(str::to_ascii_lowercase)
+        .find_map(|digest| digest.parse().ok());
+    (url, sha256)
+}
+
 fn of_project(wheel: &PathBuiltDist, root: &Path) -> Result<ChosenWheel, PythonError> {
     let path = wheel.install_path.to_path_buf();
     let origin = project_file(&path, root)?;
-    let filename = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let filename = file_name(&path);
     Ok(named(&wheel.filename, filename, Place::Local(path), origin))
 }
 

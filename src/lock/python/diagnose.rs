@@ -195,7 +195,9 @@ fn about_files(
         source_only(name, report)
     };
     let (what, report) = (target.name.clone(), report.to_owned());
+    let name = name.parse().ok()?;
     package.map(|package| PythonError::SourceOnly {
+        name,
         package,
         what,
         report,

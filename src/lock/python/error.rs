@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use cognix_derivations::Sha256;
 
+use uv_normalize::PackageName;
+
+use super::BackendError;
 use crate::mirrors::python_index::PythonIndexError;
 
 /// Why no wheels could be chosen.
@@ -45,9 +48,11 @@ pub enum PythonError {
     },
     /// The package exists, but only as source for what was asked.
     #[error(
-        "{package} is published as source only (no wheel for {what}), and building from source comes later; ask for a version that has wheels\n{report}"
+        "{package} is published as source only (no wheel for {what}); ask for a version that has wheels\n{report}"
     )]
     SourceOnly {
+        /// The package.
+        name: PackageName,
         /// Name, and version where only that version has none.
         package: String,
         /// The Python and platform.
@@ -150,6 +155,40 @@ pub enum PythonError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A source archive is there and cannot be used.
+    #[error("{filename} is not a usable source archive: {reason}")]
+    BadSource {
+        /// The file.
+        filename: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The programs that a source is built with cannot be had.
+    #[error(
+        "{package} has to be built from source ({filename}), and what its build needs cannot be chosen"
+    )]
+    BuildRequirements {
+        /// The package.
+        package: String,
+        /// The archive.
+        filename: String,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// The program that builds a source gives no answer.
+    #[error(
+        "{package} has to be built from source ({filename}), and its build backend {backend} cannot be asked"
+    )]
+    Backend {
+        /// The package.
+        package: String,
+        /// The archive.
+        filename: String,
+        /// The backend.
+        backend: String,
+        /// Why not.
+        source: BackendError,
+    },
     /// The network is switched off and the cache does not suffice.
     #[error(
         "the network is switched off and the cache does not hold what is needed: {0}; run once without --offline"
@@ -190,6 +229,8 @@ pub enum PythonErrorKind {
     Disk,
     /// Nobody: it was asked for.
     Cancelled,
+    /// Whoever wrote a program that a package is built with, or set up this machine for running it.
+    Build,
     /// The authors of this program.
     Internal,
 }
@@ -213,12 +254,15 @@ impl PythonError {
             | Self::Unavailable { .. }
             | Self::Wheel { .. }
             | Self::BadWheel { .. }
+            | Self::BadSource { .. }
             | Self::Offline(_) => PythonErrorKind::Unavailable,
             Self::Index(error) => match error {
                 PythonIndexError::Cache { .. } => PythonErrorKind::Disk,
                 PythonIndexError::Setup(_) => PythonErrorKind::Configuration,
                 _ => PythonErrorKind::Unavailable,
             },
+            Self::BuildRequirements { source, .. } => source.kind(),
+            Self::Backend { .. } => PythonErrorKind::Build,
             Self::Io { .. } => PythonErrorKind::Disk,
             Self::Thread(_) | Self::Internal(_) => PythonErrorKind::Internal,
             Self::Cancelled => PythonErrorKind::Cancelled,

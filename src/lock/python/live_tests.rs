@@ -151,6 +151,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
         constraints: Vec::new(),
         overrides: Vec::new(),
         prerelease: false,
+        no_binary: Vec::new(),
         project: PathBuf::from("/"),
         architecture: Architecture::Amd64,
         python: (3, 11, 7),
@@ -159,6 +160,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
         exclude_newer: Some("2026-11-20".parse().expect("a date")),
         cutoff_is_asked: true,
         preferences: Vec::new(),
+        build_preferences: Vec::new(),
         cache_dir,
         offline: false,
         cancel: CancellationToken::new(),
@@ -168,7 +170,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
 #[tokio::test]
 async fn pip_chooses_the_same_wheels() {
     let cache = tempfile::tempdir().expect("a temporary folder");
-    let lock = resolve(&request(cache.path().to_owned()))
+    let lock = resolve(&request(cache.path().to_owned()), &tests::NoBackends)
         .await
         .expect("the index answers");
     let digests: Vec<String> = lock
@@ -193,7 +195,9 @@ async fn pip_chooses_the_same_wheels() {
 async fn locked_wheels_are_found_again() {
     let cache = tempfile::tempdir().expect("a temporary folder");
     let request = request(cache.path().to_owned());
-    let lock = resolve(&request).await.expect("the index answers");
+    let lock = resolve(&request, &tests::NoBackends)
+        .await
+        .expect("the index answers");
     let index = PythonIndex::new(request.indexes, request.cache_dir, false);
     for wheel in &lock.wheels {
         let found = index

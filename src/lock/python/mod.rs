@@ -1,13 +1,14 @@
-//! Chooses the wheels of an image.
+//! Chooses the Python packages of an image.
 //!
 //! uv's resolver runs here as a library, for the *image's* Python and C library, never the host's: no Python is
-//! needed or looked at, no environment of the host reaches the answer. Only wheels are considered; a package that
-//! exists as source alone is named as such. What comes out says nothing about where it came from, so the answer is
-//! the same behind every mirror.
+//! needed or looked at, no environment of the host reaches the answer. Wheels are taken where there are any; what exists
+//! as source alone, or is asked for so, comes as a source archive with what building it needs. What comes out says nothing
+//! about where it came from, so the answer is the same behind every mirror.
 //!
 //! ```text
 //! requirements ─ requirements ─▶ solve ─▶ chosen wheels ─ contents ─▶ sizes and RECORDs ─▶ PythonLock
 //!                    target ─────▲  │
+//!                        sources ─▶├─ a source archive that nothing is known about yet ─▶ sources, and again
 //!                                   └─ failure ─ diagnose ─▶ PythonError
 //! ```
 //!
@@ -23,6 +24,7 @@ mod error;
 mod provider;
 mod requirements;
 mod solve;
+mod sources;
 mod target;
 mod wheels_only;
 
@@ -41,12 +43,16 @@ use uv_normalize::PackageName;
 use chosen::{Chosen, ChosenWheel};
 use contents::Contents;
 use requirements::Requirements;
-use solve::Question;
+use solve::{Question, Solved};
+use sources::{SourceFacts, SourceFile};
 pub(in crate::lock) use target::Target;
 
 pub use cutoff::{Cutoff, CutoffError};
 pub use error::{PythonError, PythonErrorKind};
 pub use requirements::requirement_name;
+pub use sources::{
+    BackendAnswer, BackendError, BackendQuestion, Backends, SourceBuild, SourceReason,
+};
 
 use super::platform::Architecture;
 use crate::mirrors::package_indexes::{PYPI, PackageIndexes};
@@ -72,6 +78,8 @@ pub struct PythonRequest {
     pub overrides: Vec<String>,
     /// Whether releases that are not final count too.
     pub prerelease: bool,
+    /// Packages that come as source even where there are wheels, in any spelling; `:all:` are those of the model.
+    pub no_binary: Vec<String>,
     /// The project's folder, which wheels of the model's own are in.
     pub project: PathBuf,
     /// The image's processor.
@@ -89,6 +97,8 @@ pub struct PythonRequest {
     pub cutoff_is_asked: bool,
     /// What an existing lock holds: kept wherever the requirements still allow it.
     pub preferences: Vec<Preference>,
+    /// The same of what it builds packages with.
+    pub build_preferences: Vec<Preference>,
     /// Where index pages and metadata are kept between runs.
     pub cache_dir: PathBuf,
     /// Ask nothing; answer from the cache or fail.
@@ -109,8 +119,10 @@ pub struct Preference {
 /// The chosen wheels and what they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonLock {
-    /// One wheel per package, sorted by name.
+    /// One wheel or source archive per package, sorted by name.
     pub wheels: Vec<LockedWheel>,
+    /// How those are built that are source archives, by package name.
+    pub builds: BTreeMap<String, SourceBuild>,
     /// The packages that the requirements name themselves and that their markers let in, sorted.
     pub roots: Vec<String>,
     /// What each package says about those it needs, as text behind their names: `[standard]>=0.3`. Nothing where any
@@ -118,13 +130,14 @@ pub struct PythonLock {
     pub bounds: BTreeMap<String, BTreeMap<String, String>>,
     /// What each wheel says about its contents, by package name.
     ///
-    /// Not verified against the wheel's digest: good for deciding what to check again when the wheel is there.
+    /// Not verified against the wheel's digest: good for deciding what to check again when the wheel is there. Of what is
+    /// built from source, nothing is known before.
     pub contents: BTreeMap<String, WheelContents>,
     /// Things that are allowed and still worth a word, such as an extra that a package does not have.
     pub warnings: Vec<String>,
 }
 
-/// One wheel, without any hint of the machine or the index that it was found with.
+/// One wheel or source archive, without any hint of the machine or the index that it was found with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedWheel {
     /// The package's normalised name.
@@ -160,6 +173,11 @@ pub enum WheelOrigin {
         /// The path below the project.
         path: String,
     },
+    /// A folder of the project, as an archive that is made when it is wanted.
+    Folder {
+        /// The path below the project.
+        path: String,
+    },
     /// An address that a requirement names itself.
     Url {
         /// The address, without credentials.
@@ -190,38 +208,88 @@ pub struct RecordEntry {
     pub size: Option<u64>,
 }
 
-/// Chooses one wheel for every package that the requirements lead to, and looks into each.
+/// Chooses one wheel or source archive for every package that the requirements lead to, and looks into each. `backends` are
+/// asked about sources.
 ///
 /// Needs a tokio runtime with time and I/O. Dropping the future ends the work as cancelling does.
-pub async fn resolve(request: &PythonRequest) -> Result<PythonLock, PythonError> {
+pub async fn resolve(
+    request: &PythonRequest,
+    backends: &dyn Backends,
+) -> Result<PythonLock, PythonError> {
+    let mut facts = Vec::new();
+    loop {
+        match once(request, Some(&facts)).await? {
+            Outcome::Locked(lock) => return Ok(*lock),
+            // What was learnt answers the question that was asked, so that each is asked once.
+            Outcome::Unknown(source)
+                if facts
+                    .iter()
+                    .any(|known: &SourceFacts| known.are_about(&source)) =>
+            {
+                let filename = source.filename;
+                return Err(PythonError::Internal(format!(
+                    "it asks again for {filename}"
+                )));
+            }
+            Outcome::Unknown(source) => {
+                facts.push(sources::learn(request, *source, backends).await?);
+            }
+        }
+    }
+}
+
+/// What came of one attempt.
+enum Outcome {
+    Locked(Box<PythonLock>),
+    /// A source archive that something has to be known about first.
+    Unknown(Box<SourceFile>),
+}
+
+/// Tries to choose with what is known about sources; `None` where they are not to be used.
+async fn once(
+    request: &PythonRequest,
+    facts: Option<&[SourceFacts]>,
+) -> Result<Outcome, PythonError> {
     let asked = requirements::parse(request)?;
     let target = Target::new(request.python, request.glibc, request.architecture)?;
     let request = request.clone();
+    let facts = facts.map(<[SourceFacts]>::to_vec);
     on_own_thread(request.cancel.clone(), async move || {
-        lock(&request, &asked, &target).await
+        lock(&request, &asked, &target, facts.as_deref()).await
     })
     .await
 }
 
-/// Chooses wheels; the names are those of indexes that do not say when files were uploaded.
+/// What was chosen, and the names of indexes that do not say when files were uploaded.
+type Choice = (Connection, Chosen, BTreeSet<String>);
+
+/// Chooses wheels and sources; or names a source that something has to be known about first.
 async fn choose(
     request: &PythonRequest,
     asked: &Requirements,
     target: &Target,
-) -> Result<(Connection, Chosen, BTreeSet<String>), PythonError> {
+    facts: Option<&[SourceFacts]>,
+) -> Result<Result<Choice, Box<SourceFile>>, PythonError> {
     asked.check_fit(target)?;
     let of_sdk = packages_of_sdk(request, asked, target).await?;
-    let question = Question {
-        asked,
-        target,
-        request,
-        of_sdk: &of_sdk,
-    };
     let mut undated = BTreeSet::new();
+    let mut from_source = BTreeSet::new();
     loop {
         let connection = solve::connect(request, &request.indexes, &undated).await?;
+        let question = Question {
+            asked,
+            target,
+            request,
+            of_sdk: &of_sdk,
+            facts: facts.unwrap_or_default(),
+            from_source: &from_source,
+        };
         match solve::solve(&connection, &question).await {
-            Ok(chosen) => return Ok((connection, chosen, undated)),
+            Ok(Solved::Chosen(chosen)) => return Ok(Ok((connection, chosen, undated))),
+            Ok(Solved::Unknown(source)) => return Ok(Err(source)),
+            // Wheels are taken where there are any, so that sources are looked at only when there was no way without.
+            Err(PythonError::SourceOnly { name, .. })
+                if facts.is_some() && from_source.insert(name.clone()) => {}
             // An index of the model's own that does not date its files is used as it is.
             Err(PythonError::NoUploadTimes { index, .. })
                 if (index != INDEX_NAME || !request.cutoff_is_asked)
@@ -235,8 +303,12 @@ async fn lock(
     request: &PythonRequest,
     asked: &Requirements,
     target: &Target,
-) -> Result<PythonLock, PythonError> {
-    let (connection, chosen, undated) = choose(request, asked, target).await?;
+    facts: Option<&[SourceFacts]>,
+) -> Result<Outcome, PythonError> {
+    let (connection, chosen, undated) = match choose(request, asked, target, facts).await? {
+        Ok(choice) => choice,
+        Err(source) => return Ok(Outcome::Unknown(source)),
+    };
     let found = contents::look_into(&connection, &chosen.wheels, &request.cache_dir).await?;
     check_digests(asked, target, &chosen.wheels, &found)?;
     let undated = undated.iter().map(|index| {
@@ -244,6 +316,7 @@ async fn lock(
     });
     let mut lock = PythonLock {
         wheels: Vec::with_capacity(chosen.wheels.len()),
+        builds: BTreeMap::new(),
         roots: chosen.roots,
         bounds: chosen.bounds,
         contents: BTreeMap::new(),
@@ -251,10 +324,13 @@ async fn lock(
     };
     for (wheel, found) in chosen.wheels.into_iter().zip(found) {
         let name = wheel.name.clone();
+        match wheel.build.clone() {
+            Some(build) => drop(lock.builds.insert(name, build)),
+            None => drop(lock.contents.insert(name, found.contents.clone())),
+        }
         lock.wheels.push(wheel.into_locked(&found));
-        lock.contents.insert(name, found.contents);
     }
-    Ok(lock)
+    Ok(Outcome::Locked(Box::new(lock)))
 }
 
 /// What the SDK alone needs, when the model's indexes stand in the place of the machine's and may not have it.
@@ -272,8 +348,12 @@ async fn packages_of_sdk(
         target,
         request,
         of_sdk: &BTreeSet::new(),
+        facts: &[],
+        from_source: &BTreeSet::new(),
     };
-    let chosen = solve::solve(&connection, &question).await?;
+    let Solved::Chosen(chosen) = solve::solve(&connection, &question).await? else {
+        return Ok(BTreeSet::new());
+    };
     let names = chosen
         .wheels
         .iter()

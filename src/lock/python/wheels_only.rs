@@ -1,12 +1,13 @@
 //! Answers the resolver's questions about building from source: never.
 //!
-//! The library asks its host for an interpreter, for build settings and for builds. Saying that nothing may be built
-//! keeps it from ever needing the first, which is what makes it independent of any Python on this machine.
+//! The library asks its host for an interpreter, for build settings and for builds. That it never gets as far is what makes
+//! it independent of any Python on this machine: what it wants to know about a source is answered before by
+//! [`super::provider`].
 
 use std::path::{Path, PathBuf};
 
 use uv_cache::Cache;
-use uv_configuration::{BuildKind, BuildOptions, BuildOutput, NoBinary, NoBuild, NoSources};
+use uv_configuration::{BuildKind, BuildOptions, BuildOutput, NoSources};
 use uv_distribution_filename::DistFilename;
 use uv_distribution_types::{
     CachedDist, ConfigSettings, DependencyMetadata, ExtraBuildRequires, ExtraBuildVariables,
@@ -22,7 +23,7 @@ use uv_types::{
 use uv_workspace::WorkspaceCache;
 
 /// The settings that the resolver may look at.
-pub(super) struct WheelsOnly {
+pub(super) struct NothingBuilt {
     cache: Cache,
     locations: IndexLocations,
     options: BuildOptions,
@@ -38,12 +39,12 @@ pub(super) struct WheelsOnly {
     build_variables: ExtraBuildVariables,
 }
 
-impl WheelsOnly {
-    pub(super) fn new(cache: Cache, locations: IndexLocations) -> Self {
+impl NothingBuilt {
+    pub(super) fn new(cache: Cache, locations: IndexLocations, options: BuildOptions) -> Self {
         Self {
             cache,
             locations,
-            options: BuildOptions::new(NoBinary::None, NoBuild::All),
+            options,
             git: GitResolver::default(),
             arena: BuildArena::default(),
             capabilities: IndexCapabilities::default(),
@@ -88,7 +89,7 @@ impl SourceBuildTrait for NoSourceBuild {
     refining_impl_trait,
     reason = "the trait hides the error types, which are ours and the same everywhere"
 )]
-impl BuildContext for WheelsOnly {
+impl BuildContext for NothingBuilt {
     type SourceDistBuilder = NoSourceBuild;
 
     async fn interpreter(&self) -> &Interpreter {

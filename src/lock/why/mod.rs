@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use tags::OtherFiles;
 
 use super::platform::Platform;
-use super::python::{PythonError, Target};
+use super::python::{PythonError, SourceBuild, SourceReason, Target};
 use super::request::override_of;
 use super::{DebGroup, PackageKind, PlatformLock, ResolveError, UnknownPackage, VariantLock};
 
@@ -63,9 +63,36 @@ pub struct Why {
     /// The tag of the file that fits the image best; only for wheels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// How it becomes a wheel, if it is a source archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<WhyBuilt>,
     /// What else the release has, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_files: Option<OtherFiles>,
+}
+
+/// How a source archive becomes a wheel, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WhyBuilt {
+    /// The build backend.
+    pub backend: String,
+    /// Why it is built here.
+    pub reason: SourceReason,
+    /// The wheels that it is built with, as `NAME VERSION`.
+    pub requires: Vec<String>,
+}
+
+impl From<&SourceBuild> for WhyBuilt {
+    fn from(build: &SourceBuild) -> Self {
+        let requires = build.requires.iter();
+        Self {
+            backend: build.backend.clone(),
+            reason: build.reason,
+            requires: requires
+                .map(|wheel| format!("{} {}", wheel.name, wheel.version))
+                .collect(),
+        }
+    }
 }
 
 /// One way from outside to a package.
@@ -158,6 +185,7 @@ impl Question<'_> {
             file: String::new(),
             url: String::new(),
             tag: None,
+            build: None,
             other_files: None,
             name: name.clone(),
         };
@@ -173,6 +201,7 @@ impl Question<'_> {
         {
             (why.file, why.url) = (wheel.filename.clone(), wheel.url());
             why.yanked = wheel.yanked;
+            why.build = wheel.build.as_ref().map(WhyBuilt::from);
             why.exclude_newer = Some(self.exclude_newer.to_owned());
             why.tag = tags::matching(&wheel.filename, &target);
             let other = |files| tags::others(&wheel.filename, files, &target);

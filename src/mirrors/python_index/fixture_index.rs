@@ -67,6 +67,7 @@ pub(crate) struct Release {
     yanked: Option<String>,
     files: Vec<(String, Vec<u8>)>,
     is_source: bool,
+    is_fixed: bool,
     record_first: bool,
 }
 
@@ -86,6 +87,7 @@ impl Release {
                 version.as_bytes().to_vec(),
             )],
             is_source: false,
+            is_fixed: false,
             record_first: false,
         }
     }
@@ -130,6 +132,12 @@ impl Release {
         self
     }
 
+    /// Says that building does not change what is said about a source.
+    pub(crate) fn fixed_metadata(mut self) -> Self {
+        self.is_fixed = true;
+        self
+    }
+
     /// Puts RECORD at the start of the archive, where no sane tool puts it.
     pub(crate) fn record_first(mut self) -> Self {
         self.record_first = true;
@@ -145,10 +153,29 @@ impl Release {
         }
     }
 
+    fn source_bytes(&self) -> Vec<u8> {
+        let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut archive = tar::Builder::new(gzip);
+        let metadata = ("PKG-INFO".to_owned(), self.metadata().into_bytes());
+        for (path, contents) in std::iter::once(&metadata).chain(&self.files) {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(contents.len() as u64);
+            header.set_mode(0o644);
+            let path = format!("{}-{}/{path}", self.project, self.version);
+            archive
+                .append_data(&mut header, path, contents.as_slice())
+                .expect("memory");
+        }
+        let gzip = archive.into_inner().expect("memory");
+        gzip.finish().expect("memory")
+    }
+
     fn metadata(&self) -> String {
         let mut text = format!(
-            "Metadata-Version: 2.1\nName: {}\nVersion: {}\n",
-            self.project, self.version
+            "Metadata-Version: {}\nName: {}\nVersion: {}\n",
+            if self.is_fixed { "2.2" } else { "2.1" },
+            self.project,
+            self.version
         );
         for extra in &self.extras {
             let _ = writeln!(text, "Provides-Extra: {extra}");
@@ -162,10 +189,10 @@ impl Release {
         text
     }
 
-    /// The bytes of the wheel, or something that is no archive for a source release.
+    /// The bytes of the wheel or source archive.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         if self.is_source {
-            return b"source".to_vec();
+            return self.source_bytes();
         }
         let info = format!(
             "{}-{}.dist-info",

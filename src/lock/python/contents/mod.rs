@@ -64,12 +64,15 @@ async fn look_into_one(
     wheel: &ChosenWheel,
     folder: &Path,
 ) -> Result<Contents, PythonError> {
+    if let Some(contents) = wheel.source_contents() {
+        return Ok(contents);
+    }
     let contents = match wheel.sha256.and_then(|sha256| remembered(folder, &sha256)) {
         Some(contents) => contents,
         None => {
             let contents = match &wheel.place {
                 Place::Remote(url) => remote::read(&connection.client, wheel, url, folder).await?,
-                Place::Local(path) => local(wheel, path)?,
+                Place::Local(path) | Place::Folder(path) => local(wheel, path)?,
             };
             remember(folder, &contents)?;
             contents

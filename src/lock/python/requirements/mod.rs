@@ -1,8 +1,8 @@
 //! Text to what the resolver takes: requirement lines with their digests, constraints, and kept versions.
 //!
-//! A line is what pip takes in a requirement file: a package of an index, a wheel of the project (`./wheels/a.whl`), or a
-//! wheel at an address (`name @ https://…/a.whl`, or the address alone), each with markers, extras and `--hash` options.
-//! Whatever would have to be built first is refused with what to do instead.
+//! A line is what pip takes in a requirement file: a package of an index, a wheel or source archive of the project
+//! (`./wheels/a.whl`), or one at an address (`name @ https://…/a.whl`, or the address alone), each with markers, extras and
+//! `--hash` options. Sources that are no archives are refused with what to do instead.
 
 mod line;
 mod source;

@@ -4,16 +4,19 @@ use std::path::Path;
 use std::str::FromStr;
 
 use url::Url;
-use uv_distribution_filename::{DistExtension, WheelFilename};
+use uv_distribution_filename::{
+    DistExtension, LegacySourceDistExtension, SourceDistExtension, WheelFilename,
+};
 use uv_distribution_types::{Requirement, RequirementSource};
+use uv_normalize::PackageName;
 use uv_pep508::{Pep508Error, UnnamedRequirement, VersionOrUrl};
 use uv_pypi_types::{ParsedUrl, VerbatimParsedUrl};
 use uv_requirements_txt::RequirementsTxtRequirement;
 
 use super::line::Line;
 
-/// What to do about a package that exists as source.
-const BUILD_IT: &str = "building from source comes later; build a wheel of it (`pip wheel`), put it into the project and name it as ./wheels/NAME.whl, or use a release from a package index";
+/// What to do about a source that is no archive.
+const BUILD_IT: &str = "that cannot be locked; put an archive of it into the project (`python -m build --sdist` makes one) and name it as ./NAME-VERSION.tar.gz, or use a release from a package index";
 
 /// Understands a requirement; the error says what is wrong and what to do.
 pub(super) fn requirement(line: &Line<'_>, root: &Path) -> Result<Requirement, String> {
@@ -26,7 +29,7 @@ pub(super) fn requirement(line: &Line<'_>, root: &Path) -> Result<Requirement, S
     let named = match parsed {
         RequirementsTxtRequirement::Named(named) => {
             if let Some(VersionOrUrl::Url(url)) = &named.version_or_url
-                && matches!(url.parsed_url, ParsedUrl::Path(_) | ParsedUrl::Directory(_))
+                && matches!(url.parsed_url, ParsedUrl::Path(_))
             {
                 return Err("a file of the project is named by its path alone, as pip wants it: ./wheels/NAME.whl".to_owned());
             }
@@ -74,21 +77,73 @@ fn with_name(
     let file = match &unnamed.url.parsed_url {
         ParsedUrl::Path(local) => local_name(&local.install_path),
         ParsedUrl::Archive(archive) => file_name(&archive.url),
-        ParsedUrl::Directory(_) => return Err(format!("it is a folder; {BUILD_IT}")),
+        ParsedUrl::Directory(folder) => {
+            let name = folder_name(&folder.install_path)?;
+            return Ok(uv_pep508::Requirement {
+                name,
+                extras: unnamed.extras,
+                version_or_url: Some(VersionOrUrl::Url(unnamed.url)),
+                marker: unnamed.marker,
+                origin: None,
+            });
+        }
         ParsedUrl::GitDirectory(url) => return Err(git(url.url.reference().as_str())),
         ParsedUrl::GitPath(url) => return Err(git(url.url.reference().as_str())),
     };
     let file = file.unwrap_or_default();
-    if !file.to_ascii_lowercase().ends_with(".whl") {
-        return Err(format!("it is a source archive; {BUILD_IT}"));
-    }
-    let wheel = WheelFilename::from_str(&file).map_err(|error| error.to_string())?;
+    let name = match DistExtension::from_path(&file) {
+        Ok(DistExtension::Source(_)) => archive_name(&file)?,
+        _ => {
+            WheelFilename::from_str(&file)
+                .map_err(|error| error.to_string())?
+                .name
+        }
+    };
     Ok(uv_pep508::Requirement {
-        name: wheel.name,
+        name,
         extras: unnamed.extras,
         version_or_url: Some(VersionOrUrl::Url(unnamed.url)),
         marker: unnamed.marker,
         origin: None,
+    })
+}
+
+/// The package whose source a folder is, as far as its files say it without being run.
+fn folder_name(folder: &Path) -> Result<PackageName, String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: Option<String>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Tool {
+        poetry: Option<Named>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Document {
+        project: Option<Named>,
+        tool: Option<Tool>,
+    }
+    let text = std::fs::read_to_string(folder.join("pyproject.toml")).unwrap_or_default();
+    let document: Option<Document> = toml::from_str(&text).ok();
+    let name = document.and_then(|document| {
+        let poetry = document.tool.and_then(|tool| tool.poetry);
+        document.project.or(poetry)?.name
+    });
+    name.and_then(|name| PackageName::from_str(&name).ok())
+        .ok_or_else(|| {
+            "which package the folder is cannot be told, because no pyproject.toml in it has a project.name; write NAME @ before the path"
+                .to_owned()
+        })
+}
+
+/// The package that a source archive's name begins with: `NAME-VERSION.tar.gz`.
+fn archive_name(file: &str) -> Result<PackageName, String> {
+    let name = file.rsplit_once('-').and_then(|(name, version)| {
+        let is_version = version.starts_with(|first: char| first.is_ascii_digit());
+        PackageName::from_str(name).ok().filter(|_| is_version)
+    });
+    name.ok_or_else(|| {
+        format!("which package {file:?} is cannot be told; call the file NAME-VERSION.tar.gz, or write NAME @ before the address")
     })
 }
 
@@ -108,8 +163,8 @@ fn check(source: &mut RequirementSource, root: &Path) -> Result<(), String> {
     match source {
         RequirementSource::Registry { .. } => Ok(()),
         RequirementSource::Url { location, ext, .. } => {
-            if *ext != DistExtension::Wheel {
-                return Err(format!("it is a source archive; {BUILD_IT}"));
+            if let DistExtension::Source(kind) = ext {
+                known(*kind)?;
             }
             if !location.username().is_empty() || location.password().is_some() {
                 return Err("its address has a user or a password, which would be written into the lock; put them into the netrc file".to_owned());
@@ -126,20 +181,42 @@ fn check(source: &mut RequirementSource, root: &Path) -> Result<(), String> {
         }
         RequirementSource::GitDirectory { git: url, .. }
         | RequirementSource::GitPath { git: url, .. } => Err(git(url.reference().as_str())),
-        RequirementSource::Directory { .. } => Err(format!("it is a folder; {BUILD_IT}")),
+        RequirementSource::Directory { install_path, .. } => {
+            *install_path = inside(install_path, root)?.into_boxed_path();
+            match install_path.is_dir() {
+                true => Ok(()),
+                false => Err("it is not a folder".to_owned()),
+            }
+        }
         RequirementSource::Path {
             install_path, ext, ..
         } => {
-            if *ext != DistExtension::Wheel {
-                return Err(format!("it is a source archive; {BUILD_IT}"));
+            if let DistExtension::Source(kind) = ext {
+                known(*kind)?;
             }
             *install_path = inside(install_path, root)?.into_boxed_path();
-            Ok(())
+            match install_path.is_file() {
+                true => Ok(()),
+                false => Err("it is not a file".to_owned()),
+            }
         }
     }
 }
 
-/// The real path of a file of the project.
+/// Refuses archives of kinds that cannot be looked into.
+fn known(kind: SourceDistExtension) -> Result<(), String> {
+    use LegacySourceDistExtension::{Tar, TarXz, TarZst, Tgz, Txz, Zip};
+    use SourceDistExtension::{Legacy, TarGz};
+    match kind {
+        TarGz | Legacy(Tar | TarXz | TarZst | Tgz | Txz | Zip) => Ok(()),
+        Legacy(_) => Err(
+            "it is an archive of a kind that cannot be read here; known are .tar.gz, .tar.xz, .tar.zst, .tar and .zip"
+                .to_owned(),
+        ),
+    }
+}
+
+/// The real path of a file or folder of the project.
 fn inside(path: &Path, root: &Path) -> Result<std::path::PathBuf, String> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file in the project".to_owned(),
@@ -149,9 +226,6 @@ fn inside(path: &Path, root: &Path) -> Result<std::path::PathBuf, String> {
     let real = path.canonicalize().map_err(unreadable)?;
     if !real.starts_with(&root) {
         return Err("it is outside the project; copy it into the project".to_owned());
-    }
-    if !real.is_file() {
-        return Err("it is not a file".to_owned());
     }
     Ok(real)
 }

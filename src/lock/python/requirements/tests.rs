@@ -51,16 +51,18 @@ fn lines_that_cannot_be_provided_are_refused_with_a_way_out() {
         ("git+https://host.test/repo", "not pinned to a commit"),
         (
             &format!("x @ git+https://host.test/repo@{commit}"),
-            "it is a git repository; building",
+            "it is a git repository; that cannot be locked",
         ),
         (
             "x @ git+https://host.test/repo@main",
             "not pinned to a commit",
         ),
-        ("https://host.test/pkg-1.0.tar.gz", "source archive"),
-        ("x @ https://host.test/pkg-1.0.zip", "source archive"),
-        ("./a-1.0.tar.gz", "source archive"),
-        ("./pkg", "it is a folder"),
+        ("https://host.test/pkg.tar.gz", "which package"),
+        (
+            "x @ https://host.test/pkg-1.0.tar.bz2",
+            "of a kind that cannot be read",
+        ),
+        ("./pkg", "which package the folder is cannot be told"),
         ("./missing-1.0-py3-none-any.whl", "no such file"),
         ("../outside-1.0-py3-none-any.whl", "no such file"),
         ("/etc/passwd-1.0-py3-none-any.whl", "no such file"),

@@ -46,56 +46,6 @@ fn wheels_for_other_platforms_are_named() {
 }
 
 #[test]
-fn packages_without_wheels_are_named() {
-    let source = |version: &str| Release::new("app", version).source_only();
-    let check = |releases: &[Release], requirement: &str, expected: &str| {
-        let error = Case::new(releases, &[requirement])
-            .try_resolve()
-            .expect_err("source only");
-        assert_eq!(error.kind(), PythonErrorKind::Request);
-        assert!(
-            matches!(&error, PythonError::SourceOnly { package, .. } if package == expected),
-            "{error}"
-        );
-        assert!(
-            error
-                .to_string()
-                .contains("building from source comes later"),
-            "{error}"
-        );
-    };
-    check(&[source("1.0")], "app", "app");
-    check(
-        &[source("1.0"), Release::new("app", "2.0")],
-        "app==1.0",
-        "app==1.0",
-    );
-    check(
-        &[source("1.0"), source("1.1"), Release::new("app", "2.0")],
-        "app<2",
-        "app<=1.1",
-    );
-    check(
-        &[
-            source("1.0"),
-            Release::new("app", "1.0").tag("cp311-cp311-win_amd64"),
-        ],
-        "app",
-        "app==1.0",
-    );
-    check(
-        &[source("1.0"), Release::new("top", "1.0").requires("app")],
-        "top",
-        "app",
-    );
-    // A release with wheels is preferred over a newer one without.
-    assert_eq!(
-        Case::new(&[Release::new("app", "1.0"), source("2.0")], &["app"]).versions(),
-        ["app 1.0"]
-    );
-}
-
-#[test]
 fn unknown_packages_are_named() {
     check_error(
         &[],

@@ -1,3 +1,4 @@
+mod built;
 mod failures;
 mod looking;
 mod private;
@@ -10,6 +11,18 @@ use crate::mirrors::package_indexes::ModelIndexes;
 use crate::mirrors::pip_settings::{Machine, Origin, PackageIndexUrl};
 use crate::mirrors::python_index::fixture_index::{FixtureIndex, Manners, Ranges, Release};
 
+/// Nobody runs programs.
+pub(super) struct NoBackends;
+
+impl Backends for NoBackends {
+    fn ask<'a>(
+        &'a self,
+        _: &'a BackendQuestion<'a>,
+    ) -> futures::future::BoxFuture<'a, Result<BackendAnswer, BackendError>> {
+        Box::pin(async { Err(BackendError("nobody is there".into())) })
+    }
+}
+
 /// An index, a cache, and what is asked of them.
 struct Case {
     index: FixtureIndex,
@@ -17,6 +30,7 @@ struct Case {
     cache: tempfile::TempDir,
     project: tempfile::TempDir,
     request: PythonRequest,
+    backends: Box<dyn Backends>,
 }
 
 impl Case {
@@ -34,6 +48,7 @@ impl Case {
             constraints: Vec::new(),
             overrides: Vec::new(),
             prerelease: false,
+            no_binary: Vec::new(),
             project: project.path().to_owned(),
             architecture: Architecture::Amd64,
             python: (3, 11, 2),
@@ -42,6 +57,7 @@ impl Case {
             exclude_newer: None,
             cutoff_is_asked: true,
             preferences: Vec::new(),
+            build_preferences: Vec::new(),
             cache_dir: cache.path().to_owned(),
             offline: false,
             cancel: CancellationToken::new(),
@@ -51,6 +67,7 @@ impl Case {
             cache,
             project,
             request,
+            backends: Box::new(NoBackends),
         }
     }
 
@@ -89,7 +106,7 @@ impl Case {
     fn try_resolve(&self) -> Result<PythonLock, PythonError> {
         tokio::runtime::Runtime::new()
             .expect("a runtime")
-            .block_on(resolve(&self.request))
+            .block_on(resolve(&self.request, &*self.backends))
     }
 
     fn resolve(&self) -> PythonLock {
@@ -474,5 +491,5 @@ fn cancelling_ends_the_work_at_once() {
 fn the_future_may_move_between_threads() {
     fn is_send<T: Send>(_: &T) {}
     let case = Case::new(&[], &[]);
-    is_send(&resolve(&case.request));
+    is_send(&resolve(&case.request, &NoBackends));
 }

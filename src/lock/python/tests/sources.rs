@@ -11,6 +11,7 @@ fn origins(lock: &PythonLock) -> Vec<(&str, String)> {
     let origin = |wheel: &LockedWheel| match &wheel.origin {
         WheelOrigin::Index { input } => input.clone(),
         WheelOrigin::Project { path } => format!("project {path}"),
+        WheelOrigin::Folder { path } => format!("folder {path}"),
         WheelOrigin::Url { url } => url.clone(),
     };
     lock.wheels
