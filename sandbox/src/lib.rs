@@ -30,6 +30,8 @@ mod remedy;
 mod request;
 mod run;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub use changes::{Change, Changes, Entry, Kind};
 pub use error::SandboxError;
 pub use request::{
@@ -37,15 +39,35 @@ pub use request::{
 };
 pub use run::{Finished, Outcome, Sandbox};
 
+/// Whether the running program has said that it can be a sandbox's first process. Another one, started again, would do all
+/// that it does once more instead.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
 /// Becomes the sandbox's first process if this process was started as one, and returns at once otherwise.
 ///
 /// It is the first line of `main`, before threads, arguments and the environment are looked at: a sandbox is entered by
 /// starting the same program again under another name.
 pub fn run_if_asked() {
+    ASKED.store(true, Ordering::Relaxed);
     if std::env::args_os()
         .next()
         .is_some_and(|name| name == order::NAME)
     {
         inside::enter();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It would run these tests again, and those would run them again.
+    #[test]
+    fn a_program_that_did_not_ask_is_not_started_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let request = Request::new("/bin/sh", folder.path().join("work"));
+        let result = Sandbox::current().run(&request, &|| false, &mut |_| {});
+        let error = result.expect_err("refused");
+        assert!(error.to_string().contains("run_if_asked"), "{error}");
     }
 }

@@ -8,7 +8,9 @@ mod process;
 mod trees;
 mod workspace;
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use crate::changes::Changes;
 use crate::error::SandboxError;
@@ -22,6 +24,9 @@ pub struct Sandbox {
     program: PathBuf,
     overlays: bool,
 }
+
+/// The running program.
+const CURRENT: &str = "/proc/self/exe";
 
 impl Sandbox {
     /// Sandboxes whose first process is `program`, an executable whose `main` begins with
@@ -37,7 +42,7 @@ impl Sandbox {
     /// Sandboxes whose first process is the running program.
     #[must_use]
     pub fn current() -> Self {
-        Self::new("/proc/self/exe")
+        Self::new(CURRENT)
     }
 
     /// Composes roots without overlay file systems, from links and copies. That is slower; it is done by itself where
@@ -61,6 +66,14 @@ impl Sandbox {
         cancelled: &dyn Fn() -> bool,
         log: &mut dyn FnMut(&[u8]),
     ) -> Result<Finished, SandboxError> {
+        if self.program == Path::new(CURRENT) && !crate::ASKED.load(Ordering::Relaxed) {
+            return Err(SandboxError::Setup {
+                attempted:
+                    "starting this program again, whose main does not begin with run_if_asked"
+                        .to_owned(),
+                source: io::ErrorKind::Unsupported.into(),
+            });
+        }
         match self.attempt(request, self.overlays, cancelled, log) {
             // Nothing was run yet.
             Err(Stopped::NoOverlays(_)) if self.overlays => {
