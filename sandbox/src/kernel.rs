@@ -125,8 +125,15 @@ pub(crate) fn child_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Gives every signal its ordinary effect: what the caller ignores would otherwise be ignored by every program inside.
+/// Gives every signal its ordinary effect: what the caller ignores, and what the first process waits for in another way,
+/// would otherwise be kept from every program inside. CMake, for one, waits for ever without being told of its children.
 pub(crate) fn default_signals() {
+    // SAFETY: the set is initialised before use.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
     for signal in 1..=64 {
         // SAFETY: no handler is installed. Signals that cannot be changed refuse it.
         unsafe {
