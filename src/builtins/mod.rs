@@ -7,6 +7,7 @@ pub mod changes_layer;
 pub mod deb;
 pub mod image;
 pub mod layer;
+pub mod layer_tree;
 pub mod python;
 pub mod source;
 pub mod system;
@@ -22,6 +23,7 @@ pub fn all() -> Builders {
         .with(deb::DebBuilder)
         .with(image::ImageBuilder)
         .with(layer::TreeLayerBuilder)
+        .with(layer_tree::LayerTreeBuilder)
         .with(layer::WheelLayerBuilder)
         .with(python::PythonBuilder)
         .with(system::SystemBuilder)

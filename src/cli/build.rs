@@ -14,10 +14,11 @@ use super::progress::Progress;
 use super::project::{
     OpenProject, ProjectArgs, VariantArg, Work, default_jobs, pipeline_failure, realise_image,
 };
+use super::steps::StepArgs;
 use super::{Failure, Global};
 use crate::image::{Destination, DestinationError, INDEX_MEDIA_TYPE, ImageError};
 use crate::lock::{Architecture, Lock};
-use crate::pipeline::{ImageDerivations, ImageOptions, ImageRecord, Images};
+use crate::pipeline::{ImageDerivations, ImageOptions, ImageRecord, Images, SandboxOptions};
 use crate::spec::DEFAULT_VARIANT;
 
 /// Build the image of a model.
@@ -49,6 +50,8 @@ pub(super) struct BuildArgs {
     choice: ChoiceArgs,
     #[command(flatten)]
     image: ImageArgs,
+    #[command(flatten)]
+    steps: StepArgs,
 }
 
 impl BuildArgs {
@@ -144,7 +147,7 @@ impl BuildArgs {
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
             events: Arc::clone(&progress) as _,
             cancel: work.cancel.clone(),
-            sandbox: Default::default(),
+            sandbox: self.steps.sandbox()?,
         };
         let target = (derivations.image.clone(), output);
         let realised =
@@ -162,6 +165,7 @@ impl BuildArgs {
             options: self.image.options(project.project.root())?,
             lock,
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
+            sandbox: self.steps.sandbox()?,
         })
     }
 }
@@ -198,6 +202,7 @@ pub(super) struct BuildRequest {
     pub(super) options: ImageOptions,
     pub(super) lock: Lock,
     pub(super) jobs: usize,
+    pub(super) sandbox: SandboxOptions,
 }
 
 /// An image that is in the store.
@@ -234,7 +239,7 @@ pub(super) fn build(
         store,
         mirrors,
         &instantiated,
-        request.jobs,
+        request,
         Arc::clone(&progress) as _,
     );
     progress.finish();

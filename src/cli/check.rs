@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::printer::Printer;
 use super::progress::Progress;
 use super::project::{OpenProject, ProjectArgs, VariantArg, Work, default_jobs, pipeline_failure};
+use super::steps::StepArgs;
 use super::{Failure, Global};
 use crate::pipeline::{ImageDerivations, ImageOptions, Realisation};
 
@@ -43,6 +44,8 @@ pub(super) struct CheckArgs {
     /// How many builds run at once [default: the number of cores].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
+    #[command(flatten)]
+    steps: StepArgs,
 }
 
 impl CheckArgs {
@@ -155,7 +158,7 @@ impl CheckArgs {
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
             events: Arc::clone(&progress) as _,
             cancel: work.cancel.clone(),
-            sandbox: Default::default(),
+            sandbox: self.steps.sandbox()?,
         };
         let mut step = None;
         let mut reports = Vec::new();

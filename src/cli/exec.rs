@@ -10,6 +10,7 @@ use super::image_args::ImageArgs;
 use super::lock::ChoiceArgs;
 use super::printer::Printer;
 use super::project::{OpenProject, ProjectFlag, VariantArg, Work, default_jobs, pipeline_failure};
+use super::steps::StepArgs;
 use super::{Failure, Global};
 use crate::container::{ContainerError, Runtime};
 use crate::lock::Architecture;
@@ -37,6 +38,8 @@ pub(super) struct ExecArgs {
     locked: bool,
     #[command(flatten)]
     choice: ChoiceArgs,
+    #[command(flatten)]
+    steps: StepArgs,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -60,6 +63,7 @@ impl ExecArgs {
                 &self.choice,
             )?,
             jobs: default_jobs(),
+            sandbox: self.steps.sandbox()?,
         };
         let store = global.open_store()?;
         let built = super::build::build(&store, printer, &project, architecture, &request)?;

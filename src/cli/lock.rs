@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::printer::{Printer, size};
 use super::progress::Progress;
 use super::project::{OpenProject, ProjectArgs, VariantArg, Work, pipeline_failure};
+use super::steps::StepArgs;
 use super::{Failure, Global};
 use crate::lock::exchange::{ForeignLock, Imported};
 use crate::lock::{FILE_NAME, Lock, LockedInput, Move, PackageKind, Resolved};
@@ -48,6 +49,8 @@ pub(super) struct LockArgs {
     variant: Option<String>,
     #[command(flatten)]
     choice: ChoiceArgs,
+    #[command(flatten)]
+    steps: StepArgs,
 }
 
 /// How versions are chosen.
@@ -93,13 +96,18 @@ impl LockArgs {
             .map(String::as_str)
             .filter(|name| !name.is_empty())
             .collect();
-        let change = match (&before, self.update.is_empty(), &self.import) {
+        let mut change = match (&before, self.update.is_empty(), &self.import) {
             (Some(lock), true, None) if project.check_all_current(lock).is_ok() => {
                 printer.note(format!("{FILE_NAME} is current"));
                 Change::none(lock.clone())
             }
             _ => self.make(&project, global, printer, before, &names)?,
         };
+        let lock = &mut change.resolved.lock;
+        if self.steps.record(&project, global, lock, printer)? {
+            project.project.write_lock(lock).map_err(pipeline_failure)?;
+            printer.note(format!("wrote {FILE_NAME}"));
+        }
         let exported = self.export.as_ref();
         let exported = exported.map(|file| self.export(&project, &change.lock, file, printer));
         if exported.transpose()? != Some(Exported::Printed) {
@@ -224,11 +232,21 @@ fn resolve(
         workshop: Some(global.workshop(Arc::clone(&progress) as _)?),
         ..options
     };
+    let before = options.arranged.clone();
     let step = progress.step("choosing versions");
     let resolved = work.run(project.project.resolve(mirrors, options));
     drop(step);
     progress.finish();
-    let resolved = resolved?;
+    let mut resolved = resolved?;
+    if let Some(before) = before {
+        let dropped = project.project.keep_records(&mut resolved.lock, &before);
+        for (variant, step) in dropped.map_err(pipeline_failure)? {
+            printer.note(format!(
+                "what was recorded of {step} of {variant} was made of other packages or by another command; `cognix lock \
+                 --allow-network` records it again"
+            ));
+        }
+    }
     for warning in &resolved.warnings {
         printer.note(format!("warning: {warning}"));
     }

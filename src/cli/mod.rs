@@ -16,6 +16,7 @@ mod printer;
 mod progress;
 mod project;
 mod spec;
+mod steps;
 mod store;
 mod why;
 

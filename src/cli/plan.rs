@@ -71,6 +71,20 @@ fn text(plan: &crate::pipeline::Plan) -> String {
         plan.totals.budget,
         total(plan),
     );
+    for step in &plan.steps {
+        let notes = [
+            (step.recorded, "recorded"),
+            (!step.secrets.is_empty(), "sees secrets"),
+            (!step.runs, "there already"),
+        ];
+        let notes = notes.into_iter().filter(|(holds, _)| *holds);
+        let notes: Vec<&str> = notes.map(|(_, note)| note).collect();
+        let notes = match notes.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", notes.join(", ")),
+        };
+        text.push_str(&format!("  {:<8} {}{notes}\n", step.name, step.command));
+    }
     for layer in &plan.layers {
         let size = match (layer.size, layer.fetch_bytes) {
             (Some(known), _) => size(known),

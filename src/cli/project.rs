@@ -262,10 +262,18 @@ impl OpenProject {
         let Some(part) = lock.variant(name) else {
             return vec![format!("added variant {name}")];
         };
+        let mut lines = Vec::new();
+        // Where derivations cannot be made, the lock is stale for a reason of its own, or building says what is wrong.
+        for step in self.project.stale_records(lock).unwrap_or_default() {
+            lines.push(format!(
+                "what is recorded of {step} was made of other packages or by another command"
+            ));
+        }
         let changes = part.request.changes(&self.project.request());
         let inputs = lock.input_changes(&self.project.wanted_inputs());
         let changes = changes.iter().chain(&inputs);
-        changes.map(ToString::to_string).collect()
+        lines.splice(..0, changes.map(ToString::to_string));
+        lines
     }
 
     /// The same for every image of the model; where there are several, each line says for which.
@@ -427,16 +435,20 @@ pub(super) fn realise_image(
     store: &Store,
     mirrors: Mirrors,
     instantiated: &Instantiated,
-    jobs: usize,
+    request: &super::build::BuildRequest,
     events: Arc<dyn EventSink>,
 ) -> Result<Realised, Failure> {
+    let sandbox = request.sandbox.clone();
+    let has_secret = |id: &str| sandbox.secrets.get(id).is_some();
+    let checked = crate::pipeline::check_secrets(store, instantiated, &has_secret);
+    checked.map_err(pipeline_failure)?;
     let realiser = crate::pipeline::Realisation {
         store: store.clone(),
         mirrors,
-        jobs,
+        jobs: request.jobs,
         events,
         cancel: work.cancel.clone(),
-        sandbox: Default::default(),
+        sandbox,
     };
     work.run(realiser.image(instantiated))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::frameworks::{self, Frameworks, Notes, Wish};
 use super::image_name;
-use super::model::Model;
+use super::model::{Build, Model, SecretMount};
 use super::position::Spanned;
 use super::python::PythonVersion;
 use super::reference::Reference;
@@ -27,6 +27,8 @@ pub struct Effective {
     pub frameworks: Frameworks,
     /// What is handed to the resolver of Python packages.
     pub install: Install,
+    /// Commands that change the image, in the order in which they run.
+    pub steps: Vec<Step>,
     /// Variables of the image, by name.
     pub environment: BTreeMap<String, String>,
     /// The code that answers predictions.
@@ -39,6 +41,15 @@ pub struct Effective {
     pub sdk: Option<SdkVersion>,
     /// The name of the image.
     pub image: String,
+}
+
+/// A command that changes the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What the shell runs.
+    pub command: String,
+    /// Secrets that it sees as files.
+    pub mounts: Vec<SecretMount>,
 }
 
 /// Chooses every value that the file leaves open; a value that cannot be chosen is an error among the notes.
@@ -76,6 +87,7 @@ pub(super) fn complete(
         system_packages,
         frameworks,
         install,
+        steps: build.map(steps).unwrap_or_default(),
         environment: model
             .environment
             .iter()
@@ -89,6 +101,20 @@ pub(super) fn complete(
             .map(|version| version.value.clone()),
         image: named.map_or_else(|| image_name::of_folder(root), |name| name.value.clone()),
     }
+}
+
+/// Those of `run`, then those of `pre_install`: Cog runs them in this order, whatever the names say.
+fn steps(build: &Build) -> Vec<Step> {
+    let run = build.run.iter().map(|item| Step {
+        command: item.value.command.trim().to_owned(),
+        mounts: item.value.mounts.clone(),
+    });
+    let pre_install = build.pre_install.iter().map(|command| Step {
+        command: command.value.trim().to_owned(),
+        mounts: Vec::new(),
+    });
+    let steps = run.chain(pre_install);
+    steps.filter(|step| !step.command.is_empty()).collect()
 }
 
 fn default_python() -> PythonVersion {

@@ -35,7 +35,7 @@ mod weights;
 mod yaml;
 
 pub use adjust::Adjustments;
-pub use complete::Effective;
+pub use complete::{Effective, Step};
 pub use cuda::CudaVersion;
 pub use finding::{ConfigErrors, Finding};
 pub use frameworks::{Framework, FrameworkReason, Frameworks};

@@ -222,6 +222,12 @@ pub enum Reason {
     /// Cog refuses it when it generates the build.
     #[error("the command contains a new line")]
     CommandNewline,
+    /// No `--secret` can give it.
+    #[error("a secret cannot be called {}", quoted(found))]
+    SecretId { found: String },
+    /// A secret is a file, and a file has a place.
+    #[error("a secret cannot lie at {}", quoted(found))]
+    SecretTarget { found: String },
     /// Cog refuses it when it generates the schema.
     #[error("invalid reference {}: file or name is missing", quoted(found))]
     ReferenceIncomplete { found: String },
@@ -288,6 +294,8 @@ impl Reason {
                 nearest: Some(nearest),
             } => return Some(format!("did you mean {nearest}?")),
             Self::CommandNewline => "join the lines with &&, or make each a command of its own",
+            Self::SecretId { .. } => "use a name without / and , as in --secret id=NAME,src=FILE",
+            Self::SecretTarget { .. } => "write an absolute path, such as /run/secrets/token",
             Self::NothingToRun => {
                 "add run: \"predict.py:Predictor\" for the class that answers predictions"
             }

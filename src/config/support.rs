@@ -85,12 +85,24 @@ impl Notes<'_> {
 
 fn build_section(notes: &mut Notes<'_>, build: &Build) {
     for (index, command) in build.run.iter().enumerate() {
-        self::command(
-            notes,
-            &format!("build.run[{index}]"),
-            command.position,
-            &command.command,
-        );
+        let key = format!("build.run[{index}]");
+        self::command(notes, &key, command.position, &command.command);
+        for (index, mount) in command.mounts.iter().enumerate() {
+            let key = format!("{key}.mounts[{index}]");
+            if !is_secret(&mount.id) {
+                let found = mount.id.value.clone();
+                notes.add(
+                    &format!("{key}.id"),
+                    mount.id.position,
+                    Reason::SecretId { found },
+                );
+            }
+            if !is_target(&mount.target) {
+                let found = mount.target.value.clone();
+                let reason = Reason::SecretTarget { found };
+                notes.add(&format!("{key}.target"), mount.target.position, reason);
+            }
+        }
     }
     for (index, command) in build.pre_install.iter().enumerate() {
         self::command(
@@ -123,11 +135,22 @@ fn build_section(notes: &mut Notes<'_>, build: &Build) {
 }
 
 fn command(notes: &mut Notes<'_>, key: &str, position: Position, command: &str) {
-    match command.trim() {
-        "" => {}
-        command if command.contains('\n') => notes.add(key, position, Reason::CommandNewline),
-        _ => notes.unsupported(key, position, "a model with build commands"),
+    if command.trim().contains('\n') {
+        notes.add(key, position, Reason::CommandNewline);
     }
+}
+
+/// A name that `--secret id=NAME,…` can give.
+fn is_secret(id: &str) -> bool {
+    !id.is_empty() && id != ".." && id != "." && !id.contains(['/', ',', '\0'])
+}
+
+/// A file of the image, named from its root.
+fn is_target(target: &str) -> bool {
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    target
+        .strip_prefix('/')
+        .is_some_and(|path| path.split('/').all(plain))
 }
 
 fn incomplete(reference: &Spanned<Reference>) -> Reason {

@@ -29,7 +29,7 @@ pub mod why;
 
 use std::collections::BTreeMap;
 
-use cognix_derivations::Sha256;
+use cognix_derivations::{Sha256, StorePath};
 
 pub use crate::spec::PinnedArchive;
 pub use file::{FILE_NAME, LockFileError};
@@ -60,6 +60,8 @@ pub struct VariantLock {
     pub request: LockRequest,
     /// What was chosen, one entry for each platform of the request.
     pub platforms: BTreeMap<Architecture, PlatformLock>,
+    /// What commands of `build.run` made that were run with a network: the hash of the output, by the derivation.
+    pub runs: BTreeMap<StorePath, Sha256>,
 }
 
 /// What was chosen for one platform.

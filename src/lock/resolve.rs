@@ -238,7 +238,11 @@ impl Answering<'_> {
         }
         shared_paths::check_rules(request, &contested, &platforms)?;
         let request = request.clone();
-        Ok(VariantLock { request, platforms })
+        Ok(VariantLock {
+            request,
+            platforms,
+            runs: BTreeMap::new(),
+        })
     }
 
     /// Whether the choice of a package is not kept.

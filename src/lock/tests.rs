@@ -96,6 +96,7 @@ pub(crate) fn example() -> VariantLock {
         },
     };
     VariantLock {
+        runs: BTreeMap::new(),
         request,
         platforms: BTreeMap::from([(Architecture::Amd64, platform)]),
     }

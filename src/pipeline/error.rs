@@ -83,6 +83,21 @@ pub enum PipelineError {
         /// What it is built on.
         source: ForeignError,
     },
+    /// A command of `build.run` failed, or could not be run.
+    #[error("{step} of build.run failed: {command}")]
+    Step {
+        /// What it is called.
+        step: String,
+        /// What the shell ran.
+        command: String,
+        /// Whether it had a network.
+        has_network: bool,
+        /// What happened.
+        source: Box<RealiseError>,
+    },
+    /// A command sees a secret that nobody has given. Nothing was built.
+    #[error(transparent)]
+    Secret(#[from] super::MissingSecret),
     /// The lock cannot become derivations.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
@@ -160,12 +175,13 @@ impl PipelineError {
             Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),
             Self::Sdk(_) | Self::Source(_) | Self::SourceChanged => ErrorKind::Input,
-            Self::Recipe(_) | Self::System { .. } => ErrorKind::Configuration,
+            Self::Recipe(_) | Self::Secret(_) | Self::System { .. } => ErrorKind::Configuration,
             Self::StorePath(_) | Self::Record { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
             Self::Image(_) | Self::Layer(_) => ErrorKind::Io,
             Self::Realise(error) => error.kind(),
             Self::Interpreter { source, .. } => source.kind(),
+            Self::Step { source, .. } => source.kind(),
             Self::Container(ContainerError::NoRuntime { .. }) => ErrorKind::Unavailable,
             Self::Container(_) => ErrorKind::Io,
             Self::Io(_) => ErrorKind::Io,
@@ -181,9 +197,26 @@ impl PipelineError {
                 "make it readable, or name it in .dockerignore"
             }
             Self::Resolve(error) => return resolve_hint(error),
+            Self::Secret(missing) => {
+                let id = &missing.id;
+                return Some(format!(
+                    "give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
+                ));
+            }
             Self::Realise(error) => return realise_hint(error, self.kind()),
             Self::Interpreter { .. } => return Some(other_interpreter()),
             Self::System { .. } => ELSEWHERE_BUILT,
+            Self::Step {
+                source,
+                has_network,
+                ..
+            } => {
+                let hint = realise_hint(source, self.kind());
+                let failed = self.kind() == ErrorKind::BuildFailed && !has_network;
+                let network = failed.then(|| WITHOUT_NETWORK.to_owned());
+                let hints: Vec<String> = hint.into_iter().chain(network).collect();
+                return (!hints.is_empty()).then(|| hints.join("\n  "));
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -211,6 +244,9 @@ fn resolve_hint(error: &ResolveError) -> Option<String> {
     };
     Some(hint.to_owned())
 }
+
+const WITHOUT_NETWORK: &str = "a command of build.run has no network: what it needs can be an input of cognix.nix, or `cognix lock \
+    --allow-network` runs it with one and records what it makes";
 
 const TORCH_ELSEWHERE: &str = "a pinned torch comes from torch's own index, as with Cog: look at the network, name a mirror with \
     --mirror pytorch=URL,\n  or give torch as a range (torch>=2.6.0,<2.6.1) to take the build of the default index";

@@ -18,6 +18,7 @@ mod record;
 mod run;
 mod sdk;
 mod sources;
+mod steps;
 mod variants;
 #[cfg(test)]
 mod variants_tests;
@@ -45,11 +46,12 @@ pub use error::PipelineError;
 pub use locking::LockOptions;
 pub use outputs::{SpecCheck, check_spec, show_spec, spec_package};
 pub use realisation::{Realisation, SandboxOptions};
-pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, plan};
+pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, PlannedStep, plan};
 pub use run::{ExecOptions, Images, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};
 pub use sources::Workshop;
+pub use steps::{MissingSecret, Recorded, Recording, check_secrets};
 pub use variants::{NoOutputs, Outputs, VariantError};
 
 /// The name of the source tree in the store.
@@ -324,10 +326,22 @@ impl Project {
         source: &StorePath,
         options: &ImageOptions,
     ) -> Result<ImageDerivations, PipelineError> {
+        self.instantiate_with(lock, architecture, source, options, None)
+    }
+
+    /// The same where one command, counted from 0, is to be run with a network.
+    fn instantiate_with(
+        &self,
+        lock: &Lock,
+        architecture: Architecture,
+        source: &StorePath,
+        options: &ImageOptions,
+        with_network: Option<usize>,
+    ) -> Result<ImageDerivations, PipelineError> {
         self.require_buildable()?;
         let inputs = &lock.inputs;
-        let lock = self
-            .part(lock)?
+        let part = self.part(lock)?;
+        let lock = part
             .platform(architecture)
             .ok_or(PipelineError::NotLocked(architecture))?;
         let settings = cog_runtime::ModelSettings {
@@ -375,6 +389,7 @@ impl Project {
             source,
             runtime: &runtime,
             additions: &additions::additions(&derivations),
+            steps: &self.run_steps(part, &settings, with_network),
         })?;
         Ok(ImageDerivations {
             instantiated,

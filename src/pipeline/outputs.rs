@@ -107,6 +107,7 @@ pub fn spec_package(
         image: package.derivation,
         interpreter: None,
         layers: Vec::new(),
+        steps: Vec::new(),
         downloads: Default::default(),
     };
     let derivations = ImageDerivations {

@@ -12,7 +12,7 @@ use cognix_store::{
     CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised, Realiser, Store,
 };
 
-use super::PipelineError;
+use super::{PipelineError, steps};
 use crate::builtins;
 use crate::mirrors::Mirrors;
 use crate::recipes::Instantiated;
@@ -51,7 +51,8 @@ impl Realisation {
     pub async fn image(self, instantiated: &Instantiated) -> Result<Realised, PipelineError> {
         let targets = [(instantiated.image.clone(), "out".to_owned())];
         let realised = self.outputs(&instantiated.graph, &targets).await;
-        realised.map_err(|error| explain(error, instantiated))
+        let realised = realised.map_err(|error| explain(error, instantiated));
+        realised.map_err(|error| steps::explain(error, instantiated))
     }
 
     /// Makes some outputs of a graph exist.

@@ -137,6 +137,8 @@ pub struct Plan {
     pub fetch: FetchTotals,
     /// What would be fetched, each.
     pub downloads: Vec<Download>,
+    /// The commands that change the image, in their order.
+    pub steps: Vec<PlannedStep>,
     /// The layers from bottom to top.
     pub layers: Vec<PlannedLayer>,
     /// What they come to.
@@ -163,6 +165,24 @@ pub struct Download {
     pub size: Option<u64>,
     /// Where it comes from, relative to a named source.
     pub url: String,
+}
+
+/// One command of `build.run`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// What it and its layer are called.
+    pub name: String,
+    /// What the shell runs.
+    pub command: String,
+    /// The derivation that runs it.
+    pub drv_path: String,
+    /// The secrets that it sees.
+    pub secrets: Vec<String>,
+    /// Whether the lock records what it makes, because it needs a network.
+    pub recorded: bool,
+    /// Whether it would be run.
+    pub runs: bool,
 }
 
 /// One layer of the image to be.
@@ -228,7 +248,19 @@ pub fn plan(
         bytes: downloads.iter().filter_map(|download| download.size).sum(),
     };
     let layers = planned_layers(store, instantiated)?;
+    let steps = instantiated.steps.iter().map(|step| PlannedStep {
+        name: step.name.clone(),
+        command: step.command.clone(),
+        drv_path: step.derivation.to_string(),
+        secrets: step.secrets.iter().cloned().collect(),
+        recorded: step.recorded,
+        runs: planned
+            .steps
+            .iter()
+            .any(|planned| planned.derivation == step.derivation),
+    });
     Ok(Plan {
+        steps: steps.collect(),
         version: 1,
         drv_path: instantiated.image.to_string(),
         derivations: planned.derivations,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use cognix_derivations::{DerivationGraph, StorePath};
 
+use super::run_steps::RootPart;
 use super::system_packages::layer_derivation;
 use super::{Held, Instantiation, LayerDerivation, RecipeError, TreeReference, json};
 use crate::lock::LockedPlatform;
@@ -41,11 +42,14 @@ pub(super) fn layers(
     builder: &mut Instantiation,
     lock: LockedPlatform<'_>,
     additions: &Additions,
+    steps: usize,
 ) -> Result<(), RecipeError> {
     for extra in &additions.extra {
-        // The layer of the model's files comes after these.
         let is_taken = |name: &str| name == extra.name;
-        if builder.layers.iter().any(|layer| is_taken(&layer.name)) || is_taken("source") {
+        // The layers of commands and of the model's files come after these.
+        let is_later =
+            is_taken("source") || (1..=steps).any(|step| is_taken(&format!("run-{step}")));
+        if builder.layers.iter().any(|layer| is_taken(&layer.name)) || is_later {
             let name = extra.name.clone();
             return Err(RecipeError::LayerName { name });
         }
@@ -77,6 +81,7 @@ fn layer(
         waived: false,
         build: None,
     };
+    builder.root.push(RootPart::Layer(derivation.clone()));
     builder.layers.push(LayerDerivation {
         name: extra.name.clone(),
         group: "extra",

@@ -2,6 +2,7 @@
 
 use cognix_derivations::{Derivation, StorePath};
 
+use super::run_steps::RootPart;
 use super::{Instantiation, LayerDerivation, RecipeError};
 use crate::lock::LockedPlatform;
 
@@ -22,6 +23,7 @@ pub(super) fn changes_layer(
         .env("recipe", lock.request.recipes.tree.as_str())
         .input_derivation(changes, "out");
     let derivation = builder.add_layer(name, derivation)?;
+    builder.root.push(RootPart::Changes(changes.clone()));
     builder.layers.push(LayerDerivation {
         name: name.to_owned(),
         group,

@@ -12,6 +12,10 @@ pub const MINIMUM_SDK: &str = "0.16.0";
 /// Programs of the virtual environment first, then the places of every Debian system.
 const PATH: &str = "/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// 1980-01-01, the time of every file in an image unless somebody asks for another: what a command makes stays the same
+/// then.
+const SOURCE_DATE_EPOCH: &str = "315532800";
+
 /// Where the CUDA driver's libraries appear when a container gets a GPU. Cog starts the list with an empty entry,
 /// which means the working directory; that entry is left out here. Cog also knows x86 only.
 fn library_path(architecture: Architecture) -> String {
@@ -66,9 +70,9 @@ pub struct ModelSettings {
     pub environment: Vec<(String, String)>,
 }
 
-/// What an image of this model runs with.
-pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Runtime {
-    let library_path = library_path(settings.architecture);
+/// What every image has in its environment, before a model adds to it.
+fn fixed_environment(architecture: Architecture) -> Vec<(String, String)> {
+    let library_path = library_path(architecture);
     let fixed = [
         ("PATH", PATH),
         ("LANG", "C.UTF-8"),
@@ -77,10 +81,24 @@ pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Ru
         ("LD_LIBRARY_PATH", &library_path),
         ("NVIDIA_DRIVER_CAPABILITIES", "all"),
     ];
-    let mut env: Vec<_> = fixed
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    fixed.into_iter().map(owned).collect()
+}
+
+/// What commands of `build.run` find in their environment: what Cog has set by then, and the time that programs take for
+/// that of the build. What the image says about its runner comes later.
+pub fn step_environment(settings: &ModelSettings) -> BTreeMap<String, String> {
+    let always = [("HOME", "/root"), ("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH)];
+    let always = always.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut environment: BTreeMap<_, _> = always.into();
+    environment.extend(fixed_environment(settings.architecture));
+    environment.extend(settings.environment.iter().cloned());
+    environment
+}
+
+/// What an image of this model runs with.
+pub fn runtime(settings: &ModelSettings, labels: BTreeMap<String, String>) -> Runtime {
+    let mut env = fixed_environment(settings.architecture);
     let concurrency = settings.max_concurrency.map(|max| max.to_string());
     let coglet = settings.coglet_python.as_ref().map(|_| "coglet".to_owned());
     let model = [

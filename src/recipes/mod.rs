@@ -1,8 +1,8 @@
 //! From the lock to derivations: one file per kind of thing an image is made of.
 //!
 //! Pure. Versions come from the lock, the model's files as one store path; nothing is fetched, built or looked up.
-//! Every recipe returns derivations whose builders are versioned builtins, so the same lock gives the same `.drv`
-//! whichever cognix made it.
+//! Every recipe but that of commands returns derivations whose builders are versioned builtins, so the same lock gives the
+//! same `.drv` whichever cognix made it.
 //!
 //! ```text
 //! archive ─fetch─▶ python ─▶ layer (for Pythons not of Debian) ───┐
@@ -13,6 +13,7 @@
 //!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
 //!             virtual environment ─▶ layer ───────────────────────┤
 //! derivations of the spec ─▶ layer (each, or in place of a wheel)─┤
+//! build.run, each on all of these ─▶ layer ───────────────────────┤
 //!             source (a store path) ─▶ layer ─────────────────────┘
 //! ```
 //!
@@ -27,6 +28,7 @@ mod image;
 mod interpreter;
 pub mod labels;
 mod python_packages;
+mod run_steps;
 mod sdist;
 mod source;
 mod system_packages;
@@ -51,6 +53,7 @@ pub use additions::{Additions, Extra};
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
 pub use python_packages::wheel_tree;
+pub use run_steps::{RunSecret, RunStep, RunSteps, StepDerivation};
 pub use sdist::ask_backend;
 pub use system_root::{SystemRoot, system_root};
 
@@ -121,6 +124,8 @@ pub struct Ingredients<'a> {
     pub runtime: &'a Runtime,
     /// What the spec adds.
     pub additions: &'a Additions,
+    /// The commands that change the image.
+    pub steps: &'a RunSteps,
 }
 
 /// The derivations of one image.
@@ -136,6 +141,8 @@ pub struct Instantiated {
     pub system: Option<System>,
     /// The layers from bottom to top.
     pub layers: Vec<LayerDerivation>,
+    /// The commands that change the image, in their order.
+    pub steps: Vec<StepDerivation>,
     /// Size in bytes of what each fetch will download; 0 where the lock does not know it.
     pub downloads: BTreeMap<StorePath, u64>,
 }
@@ -250,7 +257,9 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     for (name, wheels) in grouped.groups {
         python_packages::group_layer(&mut builder, lock, name, &wheels, python, replaced)?;
     }
-    additions::layers(&mut builder, lock, ingredients.additions)?;
+    let commands = ingredients.steps.commands.len();
+    additions::layers(&mut builder, lock, ingredients.additions, commands)?;
+    let steps = run_steps::layers(&mut builder, lock, python, ingredients.steps)?;
     source::layer(&mut builder, lock, ingredients.source)?;
     let layers = builder.layers.len();
     if u32::try_from(layers).is_ok_and(|layers| layers > lock.request.budget) {
@@ -261,6 +270,7 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     let Instantiation {
         graph,
         layers,
+        root: _,
         downloads,
         system,
         timestamp: _,
@@ -271,6 +281,7 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
         system,
         interpreter,
         layers,
+        steps,
         downloads,
     })
 }
@@ -291,6 +302,8 @@ pub struct Instantiation {
     pub graph: DerivationGraph,
     layers: Vec<LayerDerivation>,
     system: Option<System>,
+    /// What the layers so far come to for a program that runs on them.
+    root: Vec<run_steps::RootPart>,
     downloads: BTreeMap<StorePath, u64>,
     timestamp: Option<u64>,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cognix_derivations::{Derivation, DerivationBuilder, StorePath};
 
+use super::run_steps::RootPart;
 use super::system_packages::{Tree, TreeLayer, tree_layer};
 use super::{Held, Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json, sdist};
 use crate::lock::platform::PythonVersion;
@@ -63,6 +64,10 @@ pub(super) fn wheel_layer(
         .env("wheel", builder.reference(&file.derivation, "out"))
         .input_derivation(&file.derivation, "out");
     let derivation = builder.add_layer(&wheel.name, with_waiver(derivation, wheel.waived))?;
+    builder.root.push(match is_by_rule(lock, &wheel.omit) {
+        true => RootPart::Layer(derivation.clone()),
+        false => RootPart::Wheel(Box::new(wheel.clone())),
+    });
     builder.layers.push(LayerDerivation {
         name: wheel.name.clone(),
         group: "wheel",
@@ -116,6 +121,12 @@ pub(super) fn group_layer(
         holds,
     };
     layer.add(builder, lock)
+}
+
+/// Whether some of these paths are left to others by a rule: then what others bring there is not the same.
+pub(super) fn is_by_rule(lock: LockedPlatform<'_>, omit: &[String]) -> bool {
+    let rules = &lock.request.conflicts;
+    omit.iter().any(|path| rules.contains_key(path))
 }
 
 /// Says so where the lock has a waiver for a wheel; others have no such attribute.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use cognix_derivations::{Derivation, StorePath, StorePathName};
 
+use super::python_packages::is_by_rule;
+use super::run_steps::RootPart;
 use super::{
     Held, Instantiation, LayerDerivation, RecipeError, System, TreeReference, fetch, json,
 };
@@ -235,6 +237,19 @@ impl TreeLayer<'_> {
             }
         }
         let derivation = builder.add_layer(self.name, derivation)?;
+        // Where something is left out or lies elsewhere, the layer is not simply its trees.
+        let is_changed = |tree: &Tree<'_>| is_by_rule(lock, tree.omit);
+        let is_plain = self.prefix.is_empty() && rules.is_empty();
+        if is_plain && !self.trees.iter().any(is_changed) {
+            builder
+                .root
+                .extend(self.trees.iter().map(|tree| RootPart::Tree {
+                    derivation: tree.derivation.clone(),
+                    control: tree.control,
+                }));
+        } else {
+            builder.root.push(RootPart::Layer(derivation.clone()));
+        }
         builder.layers.push(LayerDerivation {
             name: self.name.to_owned(),
             group: self.group,

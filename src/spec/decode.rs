@@ -37,6 +37,13 @@ pub(super) fn spec(root: &Keys<'_, '_>) -> Read<Spec> {
         waivers: wheels.map_or(Ok(None), |wheels| wheels.parsed_list("waivers", digest))?,
         no_binary: wheels.map_or(Ok(None), |wheels| wheels.parsed_list("noBinary", no_binary))?,
         build_packages: texts("buildPackages")?,
+        run_network: match root.keys("run")? {
+            Some(run) => {
+                run.only_known()?;
+                run.boolean("network")?
+            }
+            None => None,
+        },
         has_outputs: root.has("outputs"),
     })
 }

@@ -205,6 +205,13 @@ pub const OPTIONS: &[SpecOption] = &[
          `pkg-config`, Python's headers and the model's system packages. They are no part of an image.",
     ),
     option(
+        "run.network",
+        "Boolean",
+        "`false`",
+        "Whether `cognix lock` may run commands of `build.run` with the machine's network where they fail without one, and \
+         record what they make; `--allow-network` says it for one run.",
+    ),
+    option(
         "outputs",
         "function",
         "`{ self, ... }: { }`",

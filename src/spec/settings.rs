@@ -32,6 +32,8 @@ pub struct Spec {
     pub no_binary: Option<Vec<String>>,
     /// See [`WheelPolicy::build_packages`].
     pub build_packages: Option<Vec<String>>,
+    /// See [`RunPolicy::network`].
+    pub run_network: Option<bool>,
     /// Whether there are outputs; what they are needs an evaluator.
     pub has_outputs: bool,
 }
@@ -141,6 +143,15 @@ pub struct Settings {
     pub platforms: Vec<Architecture>,
     /// How wheels are read.
     pub wheels: WheelPolicy,
+    /// How commands of `build.run` are run.
+    pub run: RunPolicy,
+}
+
+/// How commands of `build.run` are run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunPolicy {
+    /// Whether locking may run them with a network, and record what they make.
+    pub network: bool,
 }
 
 /// How wheels are read.
@@ -347,6 +358,7 @@ impl Spec {
             waivers: over.waivers.or(self.waivers),
             no_binary: over.no_binary.or(self.no_binary),
             build_packages: over.build_packages.or(self.build_packages),
+            run_network: over.run_network.or(self.run_network),
             has_outputs: over.has_outputs || self.has_outputs,
         }
     }
@@ -390,6 +402,9 @@ impl Spec {
                 waivers: self.waivers.unwrap_or_default(),
                 no_binary: self.no_binary.unwrap_or_default(),
                 build_packages: self.build_packages.unwrap_or_default(),
+            },
+            run: RunPolicy {
+                network: self.run_network.unwrap_or_default(),
             },
         })
     }

@@ -29,6 +29,7 @@ mod sandbox;
 #[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
 mod sdists;
 mod spec;
+mod steps;
 #[cfg(feature = "network-tests")]
 mod unlayered;
 mod variants;

@@ -295,9 +295,7 @@ fn what_cannot_be_built_is_told_with_its_place() {
     let expected = [
         "cog.yaml:3:19: build.python_version: Python \"3.15\" cannot be provided yet, available: 3.10 to 3.14",
         "cog.yaml:5:34: build.system_packages[2]: a system package other than NAME, NAME=VERSION or NAME/SUITE cannot be built yet",
-        "cog.yaml:6:9: build.run[0]: a model with build commands cannot be built yet",
         "cog.yaml:6:17: build.run[2]: the command contains a new line",
-        "cog.yaml:7:17: build.pre_install[0]: a model with build commands cannot be built yet",
         "cog.yaml:8:16: build.sdk_version: minimum supported SDK version is 0.16.0, found \"0.15.0\"",
         "cog.yaml:9:6: run: invalid reference \"a.py:\": file or name is missing",
         "cog.yaml:11:18: weights: a model with managed weights cannot be built yet",

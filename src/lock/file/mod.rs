@@ -12,13 +12,14 @@
 //!         "linux/amd64": {
 //!           "debian": { "packages": { GROUP: [ FILE… ] }, "releases": [ {release}… ] },
 //!           "interpreter": { "debian": NAME } or { "standalone": {archive} },
-//!           "python": [ FILE… ] } } } },
+//!           "python": [ FILE… ] } },
+//!       "runs": { DERIVATION: HEX } } },                what commands made with a network; version 3
 //!   "version": 2 }
 //! ```
 //!
 //! A variant names packages by their files ([`references`]), and says beside the name what holds there alone: the layer,
 //! paths left out, further dependencies. Version 1 had one image and its packages in place of the names; it is still read,
-//! as the variant `default`.
+//! as the variant `default`. Version 3 is version 2 with `runs`, and only a lock that has some is written as such.
 //!
 //! Two-space indented JSON with keys and lists in a fixed order and a final newline, so that equal locks are equal
 //! bytes and a change is a small diff. The version is looked at first. Unknown keys, duplicates and edges to packages
@@ -40,7 +41,10 @@ use shapes::{LockShape, VersionShape};
 /// The name of the file beside `cog.yaml`.
 pub const FILE_NAME: &str = "cognix.lock";
 
-const VERSION: u64 = 2;
+/// The newest version: that of locks that record what commands made.
+const VERSION: u64 = 3;
+/// The version of all other locks, which is the same without `runs`.
+const WITHOUT_RUNS: u64 = 2;
 
 /// Why a `cognix.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +62,7 @@ pub enum LockFileError {
     },
     /// A newer cognix wrote it.
     #[error(
-        "{FILE_NAME}: has format version {found}, this cognix reads version {VERSION}; use a newer cognix"
+        "{FILE_NAME}: has format version {found}, this cognix reads versions up to {VERSION}; use a newer cognix"
     )]
     Version {
         /// The version in the file.
@@ -149,7 +153,7 @@ impl Lock {
         let VersionShape { version } = serde_json::from_str(text).map_err(syntax)?;
         match version {
             1 => version_1::parse(text),
-            VERSION => {
+            WITHOUT_RUNS | VERSION => {
                 let shape: LockShape = serde_json::from_str(text).map_err(syntax)?;
                 let lock = shape.into_lock(text)?;
                 check_canonical(text, &lock.to_text())?;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cognix_derivations::Sha256;
+use cognix_derivations::{Sha256, StorePath};
 use serde::{Deserialize, Serialize};
 
 use super::entries::{DebShape, Entries, WheelShape};
 use super::places::{line_of, split_mirror_url};
 use super::references::{Brief, BuildReference, DebReference, WheelReference};
-use super::{LockFileError, VERSION};
+use super::{LockFileError, VERSION, WITHOUT_RUNS};
 use crate::lock::{
     Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInput,
     LockedInputs, LockedInterpreter, LockedWheel, PlatformLock, PythonLock, VariantLock, debian,
@@ -37,6 +37,8 @@ pub(super) struct LockShape {
 struct VariantShape {
     config: ConfigShape,
     platforms: BTreeMap<Architecture, PlatformShape>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    runs: BTreeMap<StorePath, Sha256>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +192,15 @@ impl LockShape {
     }
 }
 
+/// The oldest version that can say all that a lock holds: who does not know a key would take the file for a broken one.
+fn version_of(lock: &Lock) -> u64 {
+    let mut variants = lock.variants.values();
+    match variants.any(|variant| !variant.runs.is_empty()) {
+        true => VERSION,
+        false => WITHOUT_RUNS,
+    }
+}
+
 impl From<&Lock> for LockShape {
     fn from(lock: &Lock) -> Self {
         let debs = lock.platforms().flat_map(|locked| &locked.debian.packages);
@@ -213,6 +224,7 @@ impl From<&Lock> for LockShape {
                     (*architecture, shape)
                 })
                 .collect(),
+            runs: variant.runs.clone(),
         };
         let variants = lock.variants.iter();
         let variants = variants.map(|(name, locked)| (name.clone(), variant(locked)));
@@ -222,7 +234,7 @@ impl From<&Lock> for LockShape {
             exclude_newer: lock.exclude_newer.clone(),
             inputs: lock.inputs.clone(),
             python: wheels.into_list(),
-            version: VERSION,
+            version: version_of(lock),
         }
     }
 }
@@ -247,7 +259,12 @@ impl VariantShape {
             check(&platform, text)?;
             platforms.insert(architecture, platform);
         }
-        Ok(VariantLock { request, platforms })
+        let runs = self.runs;
+        Ok(VariantLock {
+            request,
+            platforms,
+            runs,
+        })
     }
 }
 

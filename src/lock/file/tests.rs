@@ -27,10 +27,10 @@ fn lock_2_writing_a_parsed_lock_gives_the_same_bytes() {
 
 #[test]
 fn lock_1_a_newer_version_is_named_before_anything_else() {
-    let newer = "{\"version\": 3, \"surprise\": true}";
+    let newer = "{\"version\": 4, \"surprise\": true}";
     assert_eq!(
         refused(newer),
-        "cognix.lock: has format version 3, this cognix reads version 2; use a newer cognix"
+        "cognix.lock: has format version 4, this cognix reads versions up to 3; use a newer cognix"
     );
 }
 
@@ -81,6 +81,30 @@ fn lock_1_what_cognix_does_not_write_is_refused_with_its_line() {
         let message = refused(&text.replacen(from, to, 1));
         assert!(message.contains(expected), "{from} -> {to}: {message}");
         assert!(message.starts_with("cognix.lock:"), "{message}");
+    }
+}
+
+/// Old programs read version 2; a lock that they would have to refuse says that it is a newer one.
+#[test]
+fn lock_1_only_a_lock_with_recorded_commands_has_version_3() {
+    assert!(text().ends_with("  \"version\": 2\n}\n"));
+    let mut variant = example();
+    let derivation = format!("/nix/store/{}-run-2.drv", "0".repeat(32));
+    let derivation = cognix_derivations::StorePath::parse(&derivation).expect("a store path");
+    let hash = cognix_derivations::Sha256::of(b"what it made");
+    variant.runs.insert(derivation.clone(), hash);
+    let lock = whole(variant);
+    let text = lock.to_text();
+    let line = format!("\n      \"runs\": {{\n        \"{derivation}\": \"{hash}\"\n      }}\n");
+    assert!(text.contains(&line), "{text}");
+    assert!(text.ends_with("  \"version\": 3\n}\n"), "{text}");
+    assert_eq!(Lock::parse(&text).expect("our own text"), lock);
+    for (from, to) in [
+        ("\"version\": 3", "\"version\": 2"),
+        (&*derivation.to_string(), "run-2"),
+        (&*hash.to_string(), "other"),
+    ] {
+        refused(&text.replacen(from, to, 1));
     }
 }
 

@@ -87,7 +87,11 @@ pub(super) fn parse(text: &str) -> Result<Lock, LockFileError> {
         platforms.insert(architecture, platform);
     }
     let request = shape.config.request;
-    let variant = VariantLock { request, platforms };
+    let variant = VariantLock {
+        request,
+        platforms,
+        runs: BTreeMap::new(),
+    };
     Ok(Lock {
         exclude_newer: shape.exclude_newer,
         inputs: Default::default(),

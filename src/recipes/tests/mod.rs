@@ -1,3 +1,5 @@
+mod steps;
+
 use cognix_derivations::{ContentAddress, StorePath};
 
 use super::*;
@@ -24,6 +26,7 @@ fn extended(lock: &VariantLock, additions: &Additions) -> Result<Instantiated, R
         source: &source(),
         runtime: &runtime,
         additions,
+        steps: &RunSteps::default(),
     })
 }
 
@@ -220,6 +223,7 @@ fn the_budget_is_kept_or_nothing_is_built() {
         source: &source(),
         runtime: &cog_runtime::runtime(&Default::default(), Default::default()),
         additions: &Additions::default(),
+        steps: &RunSteps::default(),
     });
     assert_eq!(
         error.expect_err("seven layers").to_string(),

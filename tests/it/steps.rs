@@ -1,0 +1,578 @@
+//! Commands of `build.run`: what a plan says of them, what they are told, and what they leave.
+
+use std::path::Path;
+
+use crate::world::{World, fail, json, succeed, write};
+
+/// A project of the small world with commands; each line of `run` is one, as it stands in the list.
+fn project(world: &World, name: &str, run: &str) -> std::path::PathBuf {
+    let project = world.project(name, "alpha\n");
+    let run: String = run.lines().map(|line| format!("    {line}\n")).collect();
+    let text = format!(
+        "build:\n  python_version: \"3.11\"\n  python_requirements: requirements.txt\n  system_packages: [sl]\n  run:\n{run}\
+         run: predict.py:Predictor\n"
+    );
+    write(&project.join("cog.yaml"), text);
+    project
+}
+
+fn names(value: &serde_json::Value, key: &str) -> Vec<String> {
+    let items = value.as_array().expect("a list").iter();
+    items
+        .map(|item| item[key].as_str().expect("a text").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_plan_shows_commands_in_their_order_and_runs_none() {
+    let world = World::new();
+    let project = project(
+        &world,
+        "model",
+        "- echo one\n-\n- '  '\n- command: echo two\n  mounts: [{type: secret, id: token, target: /run/token}]",
+    );
+    let text = std::fs::read_to_string(project.join("cog.yaml")).expect("our own");
+    let with_old_key = text.replace("  run:\n", "  pre_install: [echo three]\n  run:\n");
+    write(&project.join("cog.yaml"), with_old_key);
+    let plan = json(
+        world
+            .cognix("store")
+            .args(["plan", "--format", "json"])
+            .arg(&project),
+    );
+    let steps = &plan["steps"];
+    assert_eq!(names(steps, "name"), ["run-1", "run-2", "run-3"]);
+    assert_eq!(
+        names(steps, "command"),
+        ["echo one", "echo two", "echo three"]
+    );
+    assert_eq!(steps[1]["secrets"], serde_json::json!(["token"]));
+    assert!(
+        steps[0]["recorded"] == false && steps[0]["runs"] == true,
+        "{steps}"
+    );
+    let layers = names(&plan["layers"], "name");
+    assert_eq!(
+        layers[layers.len() - 4..],
+        ["run-1", "run-2", "run-3", "source"]
+    );
+    let shown = succeed(world.cognix("store").arg("plan").arg(&project)).stdout;
+    let shown = String::from_utf8(shown).expect("UTF-8");
+    assert!(
+        shown.contains("  run-2    echo two (sees secrets)\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn sec_1_a_secret_that_nobody_gave_is_missed_before_anything_is_built() {
+    let world = World::new();
+    let mount =
+        "- command: cat /run/token\n  mounts: [{type: secret, id: token, target: /run/token}]";
+    let project = project(&world, "model", mount);
+    let text = fail(world.cognix("store").arg("build").arg(&project), 78);
+    assert!(
+        text.contains("run-1 (cat /run/token) needs the secret token")
+            && text.contains("--secret id=token,src=FILE"),
+        "{text}"
+    );
+    let fetched = std::fs::read_dir(world.path("store/nix/store")).expect("a store");
+    let mut fetched = fetched.map(|entry| entry.expect("readable").file_name());
+    assert!(
+        fetched.all(|name| !name.to_string_lossy().contains("base-files")),
+        "nothing was fetched"
+    );
+    let text = fail(
+        world
+            .cognix("store")
+            .args(["build", "--secret", "id=token,env=NOT_SET_ANYWHERE"])
+            .arg(&project),
+        65,
+    );
+    assert!(
+        text.contains("the variable NOT_SET_ANYWHERE is not set"),
+        "{text}"
+    );
+    let wrong = fail(
+        world
+            .cognix("store")
+            .args(["build", "--secret", "token"])
+            .arg(&project),
+        2,
+    );
+    assert!(wrong.contains("KEY=VALUE"), "{wrong}");
+}
+
+#[test]
+fn mounts_that_no_sandbox_can_have_are_refused_with_their_place() {
+    let world = World::new();
+    let mounts = "- command: ls\n  mounts: [{type: secret, id: a/b, target: run/x}]\n- \"a\\nb\"";
+    let project = project(&world, "model", mounts);
+    let text = fail(world.cognix("store").arg("build").arg(&project), 78);
+    for words in [
+        "build.run[0].mounts[0].id: a secret cannot be called \"a/b\"",
+        "build.run[0].mounts[0].target: a secret cannot lie at \"run/x\"",
+        "build.run[1]: the command contains a new line",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+/// A record of something that the image is not made of.
+#[test]
+fn a_stale_record_is_named_and_locking_drops_it() {
+    let world = World::new();
+    let project = project(&world, "model", "- echo one");
+    succeed(world.cognix("store").arg("lock").arg(&project));
+    let file = project.join("cognix.lock");
+    let lock = std::fs::read_to_string(&file).expect("a lock");
+    let record = format!("/nix/store/{}-run-1.drv", "0".repeat(32));
+    let hash = "5".repeat(64);
+    let runs = format!(
+        ",\n      \"runs\": {{\n        \"{record}\": \"{hash}\"\n      }}\n    }}\n  }},\n  \"version\": 3\n"
+    );
+    let end = "\n    }\n  },\n  \"version\": 2\n";
+    assert!(lock.contains(end), "{lock}");
+    write(&file, lock.replace(end, &runs));
+    let text = fail(world.cognix("store").arg("build").arg(&project), 78);
+    assert!(
+        text.contains("what is recorded of run-1 was made of other packages or by another command"),
+        "{text}"
+    );
+    let mut check = world.cognix("store");
+    let checked = check.args(["lock", "--check"]).arg(&project).output();
+    assert_eq!(checked.expect("the program starts").status.code(), Some(78));
+    let locked = succeed(world.cognix("store").arg("lock").arg(&project));
+    let said = String::from_utf8_lossy(&locked.stderr);
+    assert!(said.contains("cognix lock --allow-network"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).expect("a lock"), lock);
+}
+
+#[cfg(feature = "sandbox-tests")]
+mod sandboxed {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::io::Read as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+    use crate::build::{assert_same_files, copy_in_reverse};
+    use crate::world::COGNIX;
+    use crate::world::debs::{self, Deb};
+
+    const NOBODY: &str = "65534";
+
+    /// Programs of this machine with their libraries, as a package.
+    fn toolbox() -> Deb {
+        let programs = [
+            "sh", "bash", "cat", "chmod", "chown", "id", "ln", "mkdir", "rm", "touch",
+        ];
+        let mut deb = Deb::new("toolbox", "1.0");
+        let mut libraries = BTreeSet::new();
+        for program in programs {
+            let path = format!("/usr/bin/{program}");
+            let listed = succeed(Command::new("ldd").arg(&path)).stdout;
+            let listed = String::from_utf8(listed).expect("UTF-8");
+            let words = listed
+                .split_whitespace()
+                .filter(|word| word.starts_with('/'));
+            libraries.extend(words.map(str::to_owned));
+            let bytes = std::fs::read(&path).expect("a program");
+            deb = deb.file(&path[1..], bytes, 0o755);
+        }
+        for library in libraries {
+            let bytes = std::fs::read(&library).expect("a library");
+            deb = deb.file(&library[1..], bytes, 0o755);
+        }
+        deb
+    }
+
+    /// The small world, and a shell in it.
+    fn world() -> World {
+        let world = World::new();
+        let mut packages = crate::world::base_debs();
+        packages.push(toolbox());
+        debs::publish(&world.server, "debian", "bookworm", "bookworm", &packages);
+        world
+    }
+
+    fn project(world: &World, name: &str, run: &str) -> std::path::PathBuf {
+        let project = super::project(world, name, run);
+        let file = project.join("cog.yaml");
+        let text = std::fs::read_to_string(&file).expect("our own");
+        write(&file, text.replace("[sl]", "[sl, toolbox]"));
+        project
+    }
+
+    /// What an image has at a path: mode, owner, group, and a text where it is a file or link.
+    type Node = (u32, u64, u64, Option<String>);
+
+    /// Applies the layers of an image as an engine does.
+    fn applied(layout: &Path, build: &serde_json::Value) -> BTreeMap<String, Node> {
+        let mut root: BTreeMap<String, Node> = BTreeMap::new();
+        let clear = |root: &mut BTreeMap<String, Node>, at: &str| {
+            let below = format!("{at}/");
+            root.retain(|path, _| path != at && !path.starts_with(&below));
+        };
+        for layer in build["layers"].as_array().expect("layers") {
+            let digest = layer["digest"].as_str().expect("a digest");
+            let blob = layout.join(digest.replace("sha256:", "blobs/sha256/"));
+            let file = std::fs::File::open(blob).expect("every layer is written");
+            let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
+            for entry in archive.entries().expect("a tar archive") {
+                let mut entry = entry.expect("a sound archive");
+                let path = String::from_utf8(entry.path_bytes().into_owned()).expect("UTF-8");
+                let path = path.trim_end_matches('/').to_owned();
+                let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
+                if let Some(name) = name.strip_prefix(".wh.") {
+                    let gone = format!("{parent}/{name}");
+                    let gone = gone.trim_start_matches('/');
+                    assert!(root.contains_key(gone), "{gone} is not there");
+                    clear(&mut root, gone);
+                    continue;
+                }
+                let header = entry.header().clone();
+                let text = match entry.link_name_bytes() {
+                    Some(target) => Some(String::from_utf8(target.into_owned()).expect("UTF-8")),
+                    None if header.entry_type().is_dir() => None,
+                    None => {
+                        let mut bytes = Vec::new();
+                        entry.read_to_end(&mut bytes).expect("whole contents");
+                        Some(String::from_utf8_lossy(&bytes).into_owned())
+                    }
+                };
+                if text.is_some() {
+                    clear(&mut root, &path);
+                }
+                let (mode, user) = (
+                    header.mode().expect("a mode"),
+                    header.uid().expect("a user"),
+                );
+                root.insert(path, (mode, user, header.gid().expect("a group"), text));
+            }
+        }
+        root
+    }
+
+    const COMMANDS: &str = "- mkdir -p /opt/made && echo text > /opt/made/file && chmod 750 /opt/made && chown 990:991 /opt/made/file\n\
+        - rm -r /usr/share/doc /venv/lib/python3.11/site-packages/alpha && ln -s made /opt/link\n\
+        - chmod 4755 /usr/bin/mawk && rm /opt/made/file && mkdir /opt/made/file && touch /opt/made/file/x && mkdir -p /src && echo old > /src/predict.py && chmod 700 /src\n\
+        - id > /opt/id && cat /opt/made/file/x && echo \"$HOME $SOURCE_DATE_EPOCH\" > /opt/env";
+
+    #[test]
+    fn commands_change_and_remove_what_is_below() {
+        let world = world();
+        let project = project(&world, "model", COMMANDS);
+        let layout = world.path("layout");
+        let mut build = world.cognix("store");
+        build.args(["build", "--format", "json", "-o"]);
+        let build = json(
+            build
+                .arg(format!("oci:{}:latest", layout.display()))
+                .arg(&project),
+        );
+        let root = applied(&layout, &build);
+        let at = |path: &str| root.get(path).cloned();
+        assert_eq!(at("opt/made"), Some((0o750, 0, 0, None)));
+        assert_eq!(at("opt/made/file"), Some((0o755, 0, 0, None)));
+        assert_eq!(
+            at("opt/made/file/x"),
+            Some((0o644, 0, 0, Some(String::new())))
+        );
+        assert_eq!(at("opt/link"), Some((0o777, 0, 0, Some("made".to_owned()))));
+        assert_eq!(at("usr/bin/mawk").map(|node| node.0), Some(0o4755));
+        let gone = ["usr/share/doc", "venv/lib/python3.11/site-packages/alpha"];
+        let is_below = |path: &String| gone.iter().any(|gone| path.starts_with(gone));
+        assert!(
+            !root
+                .keys()
+                .any(|path| gone.contains(&path.as_str()) || path.starts_with("usr/share/doc/")),
+            "{:?}",
+            root.keys()
+                .filter(|path| is_below(path))
+                .collect::<Vec<_>>()
+        );
+        // The model's files come last, as with Cog.
+        assert_eq!(at("src"), Some((0o755, 0, 0, None)));
+        assert!(
+            at("src/predict.py")
+                .is_some_and(|node| node.3.is_some_and(|text| text.contains("def predict")))
+        );
+        let text = |path: &str| at(path).and_then(|node| node.3).unwrap_or_default();
+        assert!(
+            text("opt/id").starts_with("uid=0(root) gid=0(root)"),
+            "{}",
+            text("opt/id")
+        );
+        assert_eq!(text("opt/env"), "/root 315532800\n");
+        let groups = names(&build["layers"], "group");
+        assert_eq!(groups.iter().filter(|group| *group == "run").count(), 4);
+
+        // Nothing is run twice.
+        let again = world.build("store", &project);
+        assert_eq!(again["stats"]["built"], 0, "{again}");
+        let plan = json(
+            world
+                .cognix("store")
+                .args(["plan", "--format", "json"])
+                .arg(&project),
+        );
+        assert!(
+            plan["steps"]
+                .as_array()
+                .is_some_and(|steps| steps.iter().all(|step| step["runs"] == false))
+        );
+    }
+
+    /// Another store, folder, number of jobs and user, and a user who is not root.
+    #[test]
+    fn whoever_builds_gets_the_same_bytes() {
+        let world = world();
+        let project = project(&world, "model", COMMANDS);
+        let layout = world.path("layout");
+        let mut build = world.cognix("store");
+        build.args(["build", "--jobs", "1", "-o"]);
+        succeed(
+            build
+                .arg(format!("oci:{}:latest", layout.display()))
+                .arg(&project),
+        );
+
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(place.path(), open).expect("our own folder");
+        let theirs = |name: &str| place.path().join(name);
+        std::fs::copy(COGNIX, theirs("cognix")).expect("writable");
+        copy_in_reverse(&project, &theirs("model"));
+        let owner = format!("{NOBODY}:{NOBODY}");
+        succeed(Command::new("chown").args(["-R", &owner]).arg(place.path()));
+        let mut build = Command::new("setpriv");
+        build
+            .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"])
+            .args(["sh", "-c", "umask 077; exec \"$@\"", "sh"])
+            .arg(theirs("cognix"))
+            .arg("--store")
+            .arg(theirs("store"))
+            .args(["build", "--locked", "--jobs", "6", "-o"])
+            .arg(format!("oci:{}:latest", theirs("layout").display()))
+            .arg(theirs("model"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", theirs("home"));
+        succeed(&mut build);
+        assert_same_files(&layout, &theirs("layout"));
+    }
+
+    #[test]
+    fn a_command_that_fails_is_named_with_the_end_of_its_log() {
+        let world = world();
+        let project = project(&world, "model", "- echo fine\n- echo about to fail; exit 3");
+        let text = fail(world.cognix("store").arg("build").arg(&project), 100);
+        for words in [
+            "run-2 of build.run failed: echo about to fail; exit 3",
+            "status 3",
+            "about to fail",
+            "cognix lock --allow-network",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn sec_1_a_command_reads_its_secret_and_nothing_else_has_it() {
+        let world = world();
+        let mount = "\n  mounts: [{type: secret, id: token, target: /run/secrets/token}]";
+        // Its length, because the command itself is no secret.
+        let reads = format!(
+            "- command: read -r value < /run/secrets/token; echo \"$value\"; test ${{#value}} = 17 && touch /read{mount}"
+        );
+        let project = project(&world, "model", &reads);
+        let layout = world.path("layout");
+        let token = world.path("token");
+        write(&token, "xyzzy-very-secret\n");
+        let mut build = world.cognix("store");
+        build
+            .args(["build", "--verbose", "--format", "json", "--secret"])
+            .arg(format!("id=token,src={}", token.display()))
+            .arg("-o")
+            .arg(format!("oci:{}:latest", layout.display()));
+        let output = succeed(build.arg(&project));
+        let build: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(applied(&layout, &build).contains_key("read"));
+        assert!(!applied(&layout, &build).contains_key("run/secrets"));
+        for text in [&output.stdout, &output.stderr] {
+            assert!(!String::from_utf8_lossy(text).contains("xyzzy"));
+        }
+        let found = Command::new("grep")
+            .args(["-r", "-l", "xyzzy"])
+            .args([world.path("store"), layout, world.path("home"), project])
+            .output()
+            .expect("grep");
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    }
+
+    #[test]
+    fn sec_2_a_secret_in_what_a_command_leaves_fails_the_build() {
+        let world = world();
+        let leaks = "- command: cat /run/secrets/token > /opt-token\n  mounts: [{type: secret, id: token, target: /run/secrets/token}]";
+        let project = project(&world, "model", leaks);
+        let mut build = world.cognix("store");
+        build
+            .args(["build", "--secret", "id=token,env=MY_TOKEN"])
+            .env("MY_TOKEN", "xyzzy-very-secret");
+        let text = fail(build.arg(&project), 100);
+        assert!(
+            text.contains("secret") && text.contains("opt-token"),
+            "{text}"
+        );
+        assert!(!text.contains("xyzzy"), "{text}");
+    }
+
+    /// A command that needs a network is recorded while locking; builds take what was recorded.
+    #[test]
+    fn a_command_with_a_network_is_recorded_in_the_lock() {
+        let world = world();
+        world.server.put("model.txt", "text/plain", "weights\n");
+        let address = world.server.url("");
+        let address = address.trim_start_matches("http://").trim_end_matches('/');
+        let (host, port) = address.split_once(':').expect("an address of loopback");
+        let fetch = format!(
+            "- \"exec bash -c 'exec 3<>/dev/tcp/{host}/{port}; printf \\\"GET /model.txt HTTP/1.0\\\\r\\\\nConnection: close\\\\r\\\\n\\\\r\\\\n\\\" >&3; \
+             while read -r line <&3; do last=$line; test \\\"$line\\\" = weights && break; done; test \\\"$last\\\" = weights && echo $last > /fetched'\"\n\
+             - cat /fetched > /copied"
+        );
+        let project = project(&world, "model", &fetch);
+        succeed(world.cognix("store").arg("lock").arg(&project));
+        let text = fail(
+            world
+                .cognix("store")
+                .args(["build", "--locked"])
+                .arg(&project),
+            100,
+        );
+        assert!(
+            text.contains("run-1 of build.run failed") && text.contains("--allow-network"),
+            "{text}"
+        );
+
+        let mut lock = world.cognix("store");
+        let locked = succeed(lock.args(["lock", "--allow-network"]).arg(&project));
+        let said = String::from_utf8_lossy(&locked.stderr);
+        assert!(
+            said.contains("run-1") && said.contains("recorded what"),
+            "{said}"
+        );
+        let text = std::fs::read_to_string(project.join("cognix.lock")).expect("a lock");
+        assert!(
+            text.contains("\"version\": 3") && text.matches("-run-").count() == 1,
+            "{text}"
+        );
+        let first = world.build("store", &project);
+        let plan = json(
+            world
+                .cognix("store")
+                .args(["plan", "--format", "json"])
+                .arg(&project),
+        );
+        assert_eq!(plan["steps"][0]["recorded"], true);
+        assert_eq!(plan["steps"][1]["recorded"], false);
+
+        // Where it never ran, it needs permission, and must give the same.
+        let text = fail(
+            world
+                .cognix("store-2")
+                .args(["build", "--locked"])
+                .arg(&project),
+            78,
+        );
+        assert!(text.contains("--allow-network"), "{text}");
+        let mut build = world.cognix("store-2");
+        build.args(["build", "--locked", "--allow-network", "--format", "json"]);
+        let second = json(build.arg(&project));
+        assert_eq!(second["image"]["digest"], first["image"]["digest"]);
+
+        // Another package below, and it is a record of something else.
+        write(&project.join("requirements.txt"), "beta\n");
+        let locked = succeed(world.cognix("store").arg("lock").arg(&project));
+        let said = String::from_utf8_lossy(&locked.stderr);
+        assert!(said.contains("what was recorded of run-1"), "{said}");
+    }
+}
+
+/// The example, with real packages: what its commands leave is there for engines, and the same for everybody.
+#[cfg(all(feature = "container-tests", feature = "sandbox-tests"))]
+mod example {
+    use std::process::Command;
+    use std::sync::OnceLock;
+
+    use crate::build::assert_same_files;
+    use crate::example::{Example, remove};
+    use crate::world::{COGNIX, succeed};
+
+    fn steps() -> &'static Example {
+        static STEPS: OnceLock<Example> = OnceLock::new();
+        STEPS.get_or_init(|| Example::build("steps"))
+    }
+
+    #[test]
+    fn a_container_shows_what_the_commands_did() {
+        let steps = steps();
+        let mut exec = steps.cognix();
+        exec.args(["exec", "--locked", "--project"])
+            .arg(&steps.project);
+        let script = "id -un worker; count one two; test ! -e /usr/share/doc && test ! -e /usr/share/man && ls -d /usr/share/zoneinfo";
+        let said = succeed(exec.args(["--", "sh", "-c", script])).stdout;
+        assert_eq!(
+            String::from_utf8_lossy(&said),
+            "worker\n2 words\n/usr/share/zoneinfo\n"
+        );
+    }
+
+    #[test]
+    fn umoci_unpacks_what_the_commands_left() {
+        let steps = steps();
+        let bundle = steps.folder.join("bundle");
+        succeed(
+            Command::new("umoci")
+                .args(["unpack", "--image"])
+                .arg(format!("{}:latest", steps.layout.display()))
+                .arg(&bundle),
+        );
+        let root = bundle.join("rootfs");
+        assert!(root.join("usr/local/bin/count").is_file());
+        assert!(root.join("var/lib/worker").is_dir());
+        assert!(!root.join("usr/share/doc").exists() && !root.join("usr/share/man").exists());
+        assert!(!root.join("usr/share/.wh.doc").exists());
+        let users = std::fs::read_to_string(root.join("etc/passwd")).expect("users");
+        assert!(users.contains("\nworker:x:"), "{users}");
+        remove(&bundle);
+    }
+
+    #[test]
+    fn the_server_answers_with_what_the_commands_made() {
+        let answer = steps().ask(r#"{"input": {"text": "three more words"}}"#);
+        assert_eq!(
+            answer["output"], "3 words, /var/lib/worker, documentation: False",
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn another_build_is_the_same_bytes() {
+        let steps = steps();
+        let (store, layout) = (steps.folder.join("store-2"), steps.folder.join("layout-2"));
+        let mut build = Command::new("sh");
+        build
+            .env("HOME", steps.folder.join("home-2"))
+            .env("TZ", "America/St_Johns")
+            .args(["-c", "umask 077; exec \"$@\"", "sh", COGNIX, "--store"])
+            .arg(&store)
+            .args(["build", "--locked", "--jobs", "5", "-o"])
+            .arg(format!("oci:{}:latest", layout.display()))
+            .arg(&steps.project);
+        succeed(&mut build);
+        assert_same_files(&steps.layout, &layout);
+        std::fs::remove_dir_all(&layout).expect("our own");
+        remove(&store);
+    }
+}
