@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use cognix_derivations::{
     ContentAddress, HashAlgorithm, NixHash, StorePath, StorePathName, placeholder,
 };
-use cognix_store::build::foreign::{ChangesRecord, Identity, OutputKind, Plan, SecretUse};
+use cognix_store::build::foreign::{
+    ChangesRecord, Identity, OutputKind, Plan, SecretUse, UNLESS_EMPTY,
+};
 use cognix_store::{CancellationToken, ErrorKind};
 
 use crate::Test;
@@ -46,6 +48,10 @@ pub(crate) const TESTS: &[Test] = &[
         lim_3_a_build_ends_at_its_limit,
     ),
     ("a_build_ends_soon_when_asked", a_build_ends_soon_when_asked),
+    (
+        "a_program_without_anything_to_do_is_not_run",
+        a_program_without_anything_to_do_is_not_run,
+    ),
     (
         "another_machine_s_programs_are_refused",
         another_machine_s_programs_are_refused,
@@ -347,6 +353,42 @@ fn a_build_ends_soon_when_asked() {
         ended - asked
     );
     assert_eq!(bench.left(), [""; 0]);
+}
+
+fn a_program_without_anything_to_do_is_not_run() {
+    let mut bench = Bench::new();
+    let plan = Plan {
+        identity: Identity::Root,
+        output: OutputKind::Changes,
+        ..bench.plan()
+    };
+    let mut failed_or = |text: &str, file: &str| {
+        let input = bench.tree("commands", text);
+        let derivation = bench
+            .script("x", &plan, "echo > /made")
+            .system("riscv64-linux")
+            .env(UNLESS_EMPTY, format!("{input}{file}"))
+            .input_source(&input);
+        let target = bench.insert(derivation.floating_output("out"));
+        match bench.realise(&target) {
+            Ok(path) => Ok(
+                fs::read_to_string(bench.store.real_path(&path).join("changes.json"))
+                    .expect("a record"),
+            ),
+            Err(_) => Err(bench.failure(&target).0),
+        }
+    };
+    // Of another machine's kind, so that it can only succeed where it is not run.
+    let none = failed_or("", "/commands").expect("nothing to do");
+    assert_eq!(none, "{\"modes\":{},\"removed\":[],\"version\":1}\n");
+    for (text, file, message) in [
+        ("something", "/commands", "riscv64-linux only"),
+        ("", "", "unlessEmpty"),
+        ("", "/missing", "missing"),
+    ] {
+        let error = failed_or(text, file).expect_err("a refusal");
+        assert!(error.contains(message), "{error}");
+    }
 }
 
 fn another_machine_s_programs_are_refused() {

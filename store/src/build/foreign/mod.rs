@@ -29,12 +29,14 @@ use std::path::{Path, PathBuf};
 
 use cognix_derivations::{STORE_DIR, StorePath};
 use cognix_sandbox::{
-    Access, Finished, Limits, Mount, Network, Request, Sandbox, Secret, SecretPlace, Variation,
+    Access, Changes, Finished, Limits, Mount, Network, Request, Sandbox, Secret, SecretPlace,
+    Variation,
 };
 
 pub use error::ForeignError;
 pub use plan::{
     ATTRIBUTE, BUILD_DIRECTORY, Entry, Identity, OutputKind, Plan, PlanError, SecretUse,
+    UNLESS_EMPTY,
 };
 pub use record::{CHANGES_FILE, CHANGES_TREE, ChangesRecord, Owned, RecordError};
 pub use secrets::Secrets;
@@ -92,8 +94,11 @@ impl Builder for ForeignBuilder {
     }
 
     fn build(&self, request: &BuildRequest<'_>) -> Result<(), BuildError> {
-        check_system(request.derivation.system())?;
         let plan = read_plan(request)?;
+        if is_needless(request, &plan)? {
+            return changes::write(&Changes::default(), &[], request.output("out")?);
+        }
+        check_system(request.derivation.system())?;
         let place = Place::make(request)?;
         let prepared = self.prepare(request, &plan, &place)?;
         request.log.begin();
@@ -148,6 +153,34 @@ pub fn plan_of(derivation: &cognix_derivations::Derivation) -> Result<Plan, Buil
             })
         }
     }
+}
+
+/// Whether there is nothing to do, as [`UNLESS_EMPTY`] has it.
+fn is_needless(request: &BuildRequest<'_>, plan: &Plan) -> Result<bool, BuildError> {
+    let text = request.derivation.env().get(UNLESS_EMPTY);
+    let Some(text) = text.filter(|_| plan.output == OutputKind::Changes) else {
+        return Ok(false);
+    };
+    let refuse = |reason: &str| BuildError::Attribute {
+        name: UNLESS_EMPTY.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let text = std::str::from_utf8(text).map_err(|_| refuse("is not UTF-8"))?;
+    let below = text
+        .strip_prefix(STORE_DIR)
+        .and_then(|rest| rest.strip_prefix('/'));
+    let (name, file) = below
+        .and_then(|rest| rest.split_once('/'))
+        .filter(|(_, file)| !file.is_empty() && !file.contains('/'))
+        .ok_or_else(|| refuse("is no file right below an input"))?;
+    let path = StorePath::from_base_name(name).map_err(|_| refuse("names no store path"))?;
+    let place = request.input(&path)?.join(file);
+    let metadata = fs::symlink_metadata(&place);
+    let metadata = metadata.map_err(|source| BuildError::Io {
+        path: place,
+        source,
+    })?;
+    Ok(metadata.is_file() && metadata.len() == 0)
 }
 
 fn read_plan(request: &BuildRequest<'_>) -> Result<Plan, BuildError> {

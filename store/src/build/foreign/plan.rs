@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 /// The attribute's name.
 pub const ATTRIBUTE: &str = "sandbox";
 
+/// The attribute that names a file of an input without which there is nothing to do: when it is empty, a program that
+/// would leave changes is not run, and its changes are none. It needs no sandbox then, and no machine of its kind.
+pub const UNLESS_EMPTY: &str = "unlessEmpty";
+
 /// The version that this program writes and reads.
 const VERSION: u64 = 1;
 
