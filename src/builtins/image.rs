@@ -55,10 +55,13 @@ impl Builder for ImageBuilder {
     fn build(&self, request: &BuildRequest<'_>) -> Result<(), BuildError> {
         let runtime: Runtime = request.json("runtime")?;
         let paths: Vec<StorePath> = request.json("layers")?;
-        let descriptions = paths
-            .iter()
-            .map(|path| read(request, path))
-            .collect::<Result<Vec<_>, _>>()?;
+        let layers = paths
+            .into_iter()
+            .map(|path| Ok((read(request, &path)?, path)))
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        // Where a program was run in vain there is no layer.
+        let layers = layers.into_iter().filter(|(layer, _)| !layer.is_in_vain());
+        let (descriptions, paths): (Vec<_>, Vec<_>) = layers.unzip();
         let locate = |path: &StorePath| request.store.real_path(path);
         layers::stack_check(&descriptions).map_err(|error| match error {
             StackError::Conflict(conflict) => {

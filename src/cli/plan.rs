@@ -9,8 +9,7 @@ use super::lock::ChoiceArgs;
 use super::printer::{Printer, size};
 use super::project::{ProjectArgs, VariantArg, pipeline_failure};
 use super::{Failure, Global};
-use crate::builtins::system::Scripts;
-use crate::pipeline::PlannedLayer;
+use crate::pipeline::{PlannedLayer, Scripts};
 use crate::recipes::Held;
 
 /// Show what a build would fetch and build, how large, and which layers the image would have.

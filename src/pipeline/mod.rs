@@ -46,7 +46,7 @@ pub use error::PipelineError;
 pub use locking::LockOptions;
 pub use outputs::{SpecCheck, check_spec, show_spec, spec_package};
 pub use realisation::{Realisation, SandboxOptions};
-pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, PlannedStep, plan};
+pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, PlannedStep, Scripts, plan};
 pub use run::{ExecOptions, Images, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};

@@ -65,7 +65,12 @@ pub(super) fn known(
                 .collect(),
             root: LockedRoot {
                 graph: root.graph,
-                parts: root.trees.into_iter().map(RootPart::Tree).collect(),
+                parts: root
+                    .trees
+                    .into_iter()
+                    .map(RootPart::Tree)
+                    .chain([RootPart::Changes(root.scripts)])
+                    .collect(),
             },
         }),
         inputs: digests.collect(),

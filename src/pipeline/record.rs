@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{PipelineError, Project};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
-use crate::builtins::system::{SCRIPTS_FILE, Scripts};
+use crate::builtins::system::SCRIPTS_FILE;
+pub use crate::builtins::system::Scripts;
 use crate::layers::Entry;
 use crate::layers::LayerDescription;
 use crate::lock::Architecture;
@@ -323,6 +324,9 @@ fn planned_layers(
             .filter_map(|fetch| instantiated.downloads.get(fetch))
             .sum();
         let described = described(store, instantiated, &layer.derivation)?;
+        if described.as_ref().is_some_and(LayerDescription::is_in_vain) {
+            continue;
+        }
         layers.push(PlannedLayer {
             name: layer.name.clone(),
             drv_path: layer.derivation.to_string(),

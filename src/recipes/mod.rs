@@ -8,6 +8,7 @@
 //! archive ─fetch─▶ python ─▶ layer (for Pythons not of Debian) ───┐
 //! .deb  ─fetch─▶ deb ─┬──────────────────────▶ layer (per group) ─┐
 //!                     └─▶ system configuration ─▶ layer ──────────┤
+//!                           └─▶ scripts that no rule covers ─▶ layer ─┤
 //! source archive ─fetch─▶ wheel (built in a sandbox, then as any wheel) ─┐
 //! wheel ─fetch─▶ layer (described from the wheel file) ───────────┼─▶ image
 //!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
@@ -33,6 +34,7 @@ mod sdist;
 mod source;
 mod system_packages;
 mod system_root;
+mod system_scripts;
 #[cfg(test)]
 mod tests;
 mod wheel_groups;
@@ -152,6 +154,8 @@ pub struct Instantiated {
 pub struct System {
     /// What rules make; its `control` output says what becomes of each script.
     pub configuration: StorePath,
+    /// What the scripts change that are run; nothing, mostly.
+    pub scripts: StorePath,
 }
 
 /// The derivation that describes one layer.

@@ -7,13 +7,14 @@ use cognix_derivations::{Derivation, StorePath, StorePathName};
 use super::python_packages::is_by_rule;
 use super::run_steps::RootPart;
 use super::{
-    Held, Instantiation, LayerDerivation, RecipeError, System, TreeReference, fetch, json,
+    Held, Instantiation, LayerDerivation, RecipeError, System, TreeReference,
+    changes_layer::changes_layer, fetch, json, system_scripts,
 };
 use crate::lock::{DebGroup, DebianLock, LockedDeb, LockedPlatform};
 
 /// One package's derivations.
 pub(super) struct Deb<'a> {
-    locked: &'a LockedDeb,
+    pub(super) locked: &'a LockedDeb,
     fetch: StorePath,
     /// The derivation of its files and what is said about them.
     pub(super) unpacked: StorePath,
@@ -103,8 +104,12 @@ pub(super) fn layers(
         &[(&configuration, true)],
         Vec::new(),
     )?;
-    builder.system = Some(System { configuration });
-    Ok(())
+    let scripts = system_scripts::scripts(builder, lock, debs, &configuration)?;
+    builder.system = Some(System {
+        configuration,
+        scripts: scripts.clone(),
+    });
+    changes_layer(builder, lock, "system-scripts", "system", &scripts)
 }
 
 /// Adds what the packages' scripts would have made.

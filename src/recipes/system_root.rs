@@ -2,7 +2,7 @@
 
 use cognix_derivations::{DerivationGraph, StorePath};
 
-use super::{Instantiation, RecipeError, system_packages};
+use super::{Instantiation, RecipeError, system_packages, system_scripts};
 use crate::lock::LockedPlatform;
 
 /// What a root is made of, and the derivations that make it.
@@ -12,6 +12,8 @@ pub struct SystemRoot {
     pub graph: DerivationGraph,
     /// The trees, bottom to top: each the `out` of a derivation, with its modes in `control`.
     pub trees: Vec<StorePath>,
+    /// What the packages' scripts change above them, in `out` of a derivation.
+    pub scripts: StorePath,
 }
 
 /// The root that the Debian packages of an image make, without Python packages and the model's files. Its derivations are
@@ -20,9 +22,11 @@ pub fn system_root(lock: LockedPlatform<'_>) -> Result<SystemRoot, RecipeError> 
     let mut builder = Instantiation::default();
     let debs = system_packages::debs(&mut builder, lock.debian)?;
     let configuration = system_packages::system_configuration(&mut builder, &debs)?;
+    let scripts = system_scripts::scripts(&mut builder, lock, &debs, &configuration)?;
     let packages = debs.into_iter().map(system_packages::Deb::into_unpacked);
     Ok(SystemRoot {
         trees: packages.chain([configuration]).collect(),
+        scripts,
         graph: builder.graph,
     })
 }

@@ -30,6 +30,8 @@ mod sandbox;
 mod sdists;
 mod spec;
 mod steps;
+#[cfg(feature = "container-tests")]
+mod system;
 #[cfg(feature = "network-tests")]
 mod unlayered;
 mod variants;

@@ -5,6 +5,7 @@
 //!              info/format     the version of the database
 //!              triggers/File   which package waits for files below which path
 //!              triggers/NAME   which packages wait for an event of this name
+//!              triggers/Unincorp   what has been activated: nothing
 //! ```
 
 use std::collections::BTreeMap;
@@ -91,5 +92,7 @@ fn triggers(root: &mut Root<'_>) -> Result<(), SystemError> {
         let path = format!("{DATABASE}/triggers/{file}");
         root.add_file(RULE, &path, text.into_bytes(), Owner::FILE)?;
     }
-    Ok(())
+    // Without this list dpkg takes its database for one of before there were triggers, and activates them all.
+    let pending = format!("{DATABASE}/triggers/Unincorp");
+    root.add_file(RULE, &pending, Vec::new(), Owner::FILE)
 }

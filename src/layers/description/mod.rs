@@ -173,6 +173,11 @@ impl LayerDescription {
         matches!(self.source, LayerSource::Changes(_))
     }
 
+    /// Whether it holds nothing, because the program whose changes it has has made none. Such a layer is left out.
+    pub fn is_in_vain(&self) -> bool {
+        self.has_changes() && self.entries.is_empty()
+    }
+
     /// The entry at a path.
     pub fn entry(&self, path: &str) -> Option<&Entry> {
         find(&self.entries, path)

@@ -41,7 +41,7 @@ fn the_same_lock_gives_the_same_derivations_for_ever() {
     let instantiated = example(&crate::lock::tests::example());
     assert_eq!(
         instantiated.image.to_string(),
-        "/nix/store/a22bsypsd6sdh6hhxrgf1dl09vvgcim0-image.drv"
+        "/nix/store/3dz1iw7xdc7w8pdy152375mmvglw5qnd-image.drv"
     );
 }
 
@@ -66,7 +66,7 @@ fn a_standalone_interpreter_gives_the_same_derivations_for_ever() {
     let instantiated = example(&standalone());
     assert_eq!(
         instantiated.image.to_string(),
-        "/nix/store/1wkkc2mpc19kjqvi7pnmxxw8v5s2d3h2-image.drv"
+        "/nix/store/nrglc09pf87nc2wrr0lwb9x56jj0h006-image.drv"
     );
     let names: Vec<&str> = instantiated
         .layers
@@ -79,6 +79,7 @@ fn a_standalone_interpreter_gives_the_same_derivations_for_ever() {
             "python",
             "base",
             "system-configuration",
+            "system-scripts",
             "virtual-environment",
             "alpha",
             "beta",
@@ -108,6 +109,7 @@ fn layers_go_from_the_most_stable_to_the_least() {
             "base",
             "python",
             "system-configuration",
+            "system-scripts",
             "virtual-environment",
             "alpha",
             "beta",
@@ -118,6 +120,27 @@ fn layers_go_from_the_most_stable_to_the_least() {
         instantiated.downloads.values().sum::<u64>(),
         2 * 1234 + 2 * 5678
     );
+}
+
+#[test]
+fn scripts_are_run_on_the_packages_and_their_configuration() {
+    let instantiated = example(&crate::lock::tests::example());
+    let system = instantiated.system.expect("what becomes of the packages");
+    let scripts = instantiated
+        .graph
+        .get(&system.scripts)
+        .expect("in the graph");
+    assert_eq!(scripts.system(), "x86_64-linux");
+    assert_eq!(scripts.builder_name(), "/bin/sh");
+    let commands = downstream_placeholder(&system.configuration, "control") + "/run";
+    assert_eq!(scripts.env_str("unlessEmpty"), Some(commands.as_str()));
+    assert_eq!(scripts.args().last(), Some(&commands));
+    let plan = scripts.env_str("sandbox").expect("a plan");
+    let plan: serde_json::Value = serde_json::from_str(plan).expect("JSON");
+    let root = plan["root"].as_array().expect("a root");
+    let above = downstream_placeholder(&system.configuration, "out");
+    assert_eq!(root.last().expect("not empty")["tree"], above);
+    assert_eq!(plan["environment"]["SOURCE_DATE_EPOCH"], "315532800");
 }
 
 #[test]
@@ -136,7 +159,8 @@ fn a_wheel_moves_its_own_layer_alone() {
         .zip(layers(&bumped))
         .map(|(before, after)| before != after)
         .collect();
-    assert_eq!(moved, [false, false, false, false, false, true, false]);
+    let expected = [false, false, false, false, false, false, true, false];
+    assert_eq!(moved, expected);
 }
 
 fn environment(instantiated: &Instantiated, layer: &str, key: &str) -> Option<String> {
@@ -157,8 +181,8 @@ fn wheels_share_the_layers_that_the_lock_names() {
         .iter()
         .map(|layer| layer.name.as_str())
         .collect();
-    assert_eq!(names[4..], ["wheels-7", "source"]);
-    let held: Vec<&str> = instantiated.layers[4]
+    assert_eq!(names[5..], ["wheels-7", "source"]);
+    let held: Vec<&str> = instantiated.layers[5]
         .holds
         .iter()
         .map(|held| held.name.as_str())
@@ -187,7 +211,7 @@ fn rec_3_a_waiver_is_an_attribute_of_its_wheel() {
     assert_eq!(record(&lock, "alpha").as_deref(), Some("waived"));
     assert_eq!(record(&lock, "beta"), None);
     assert!(
-        example(&lock).layers[4].holds[0].waived,
+        example(&lock).layers[5].holds[0].waived,
         "the plan shows it"
     );
 }
@@ -226,8 +250,8 @@ fn the_budget_is_kept_or_nothing_is_built() {
         steps: &RunSteps::default(),
     });
     assert_eq!(
-        error.expect_err("seven layers").to_string(),
-        "the image has 7 layers, more than the 6 of layers.budget; run `cognix lock --update`"
+        error.expect_err("eight layers").to_string(),
+        "the image has 8 layers, more than the 6 of layers.budget; run `cognix lock --update`"
     );
 }
 
@@ -393,7 +417,7 @@ fn extra_packages_have_layers_of_their_own_below_the_source() {
         .iter()
         .map(|layer| (layer.name.as_str(), layer.group))
         .collect();
-    assert_eq!(names[6..], [("weights", "extra"), ("source", "source")]);
+    assert_eq!(names[7..], [("weights", "extra"), ("source", "source")]);
     assert_eq!(
         environment(&instantiated, "weights", "prefix").as_deref(),
         Some("opt/models")
@@ -402,7 +426,7 @@ fn extra_packages_have_layers_of_their_own_below_the_source() {
     assert!(trees.contains("-model.bin\""), "the path is known: {trees}");
     // The others stay what they are.
     let without = example(&lock);
-    assert_eq!(instantiated.layers[..6], without.layers[..6]);
+    assert_eq!(instantiated.layers[..7], without.layers[..7]);
 }
 
 #[test]
@@ -440,15 +464,15 @@ fn a_replaced_package_is_a_layer_of_its_tree() {
     additions.replaced.insert("beta".to_owned(), tree);
     let replaced = extended(&lock, &additions).expect("a sound lock");
     let without = example(&lock);
-    assert_eq!(replaced.layers[5].name, "beta");
-    assert_eq!(replaced.layers[5].fetches, []);
+    assert_eq!(replaced.layers[6].name, "beta");
+    assert_eq!(replaced.layers[6].fetches, []);
     let trees = environment(&replaced, "beta", "trees").expect("a layer of trees");
     assert!(trees.contains("-model.bin\""), "{trees}");
     assert!(
         trees.contains("shared.py"),
         "what it leaves to others: {trees}"
     );
-    assert_eq!(replaced.layers[..5], without.layers[..5]);
+    assert_eq!(replaced.layers[..6], without.layers[..6]);
     // Also where it shares its layer.
     for wheel in &mut amd64(&mut lock).python.packages {
         wheel.layer = Some("wheels-7".to_owned());

@@ -48,6 +48,7 @@ fn triggers_are_listed_with_those_who_wait_for_them() {
         configured.text("var/lib/dpkg/triggers/event"),
         "libglib:amd64\nother/noawait\n"
     );
+    assert_eq!(configured.text("var/lib/dpkg/triggers/Unincorp"), "");
     assert!(!configured.has("var/lib/dpkg/triggers/ldconfig"));
 }
 

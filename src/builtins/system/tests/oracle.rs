@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Paths that Debian's tools make and we do not.
-const ONLY_DEBIAN: [(&str, &str); 24] = [
+const ONLY_DEBIAN: [(&str, &str); 23] = [
     (
         "*/__pycache__*",
         "compiled Python files are an output of their own",
@@ -47,10 +47,6 @@ const ONLY_DEBIAN: [(&str, &str); 24] = [
     (
         "var/lib/dpkg/triggers/Lock",
         "empty, for processes that run together",
-    ),
-    (
-        "var/lib/dpkg/triggers/Unincorp",
-        "empty: no trigger is pending",
     ),
     (
         "var/lib/python*",
