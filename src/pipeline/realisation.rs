@@ -134,6 +134,8 @@ fn check_systems(
         if let Action::Build { builder } = step.action
             && !builder.starts_with("builtin:")
             && let Some(derivation) = graph.get(&step.derivation)
+            // Whether it has anything to do is known only when its inputs are there.
+            && !derivation.env().contains_key(foreign::UNLESS_EMPTY)
         {
             let checked = foreign::check_system(derivation.system());
             let derivation = step.name;
