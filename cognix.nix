@@ -84,6 +84,10 @@
     };
   };
 
+  # Whether the image holds Python's bytecode, made in a sandbox by the image's own Python, so that nothing is compiled when
+  # a container starts.
+  bytecode = true;
+
   # What is made of all this. `self` is what stands here, so that images can extend each other (`self.images.default // {
   # … }`); `cognix` makes derivations; inputs are there by their names. `packages.NAME` would be derivations of one's own,
   # `overrides = final: prev: { … }` other Python packages for every image.

@@ -116,8 +116,10 @@ fn describe_one(wheel: &Path) -> Result<LayerDescription, Problem> {
         python: PYTHON,
         omit: Default::default(),
         record: RecordPolicy::Checked,
+        bytecode: None,
     };
-    let description = describe_wheel(&request, wheel, source).map_err(because(&filename))?;
+    let description =
+        describe_wheel(&request, &|_| wheel.to_owned(), source).map_err(because(&filename))?;
     // A description is a file in the end, so writing it out belongs to the work.
     std::hint::black_box(description.to_json());
     Ok(description)

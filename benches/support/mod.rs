@@ -35,8 +35,13 @@ impl Samples {
     pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let result = work();
-        self.0.push(started.elapsed());
+        self.add(started.elapsed());
         result
+    }
+
+    /// Takes a run that somebody else has timed.
+    pub(crate) fn add(&mut self, time: Duration) {
+        self.0.push(time);
     }
 
     /// The middle one, or the mean of the middle two.

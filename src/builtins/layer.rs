@@ -7,6 +7,7 @@
 //! | `omit` | JSON list of image paths that another layer brings |
 //! | `time` | seconds since 1970 that every entry gets; absent for 1980-01-01 |
 //! | `wheel`, `filename`, `python`, `record` | of a wheel: as `builtin:cognix-wheel-1` has them |
+//! | `bytecode` | of a wheel: a tree of files that lie among its own; absent for none |
 //! | `trees` | of trees: JSON list of `{"control", "name", "omit", "out"}`; only `out` must be there |
 //! | `prefix` | of trees: the directory they are put in, empty for the root |
 //! | `conflicts` | of trees, where the lock has rules: JSON object of image paths and the `name` of the tree each belongs to; all other trees leave them out |
@@ -45,7 +46,18 @@ impl Builder for WheelLayerBuilder {
     fn build(&self, request: &BuildRequest<'_>) -> Result<(), BuildError> {
         let wheel = request.store_path("wheel")?;
         let file = request.input(&wheel)?;
+        let bytecode = match request.optional_env("bytecode")? {
+            None => None,
+            Some(_) => Some(request.store_path("bytecode")?),
+        };
+        let bytecode_root = bytecode.as_ref().map(|path| request.input(path));
+        let bytecode_root = bytecode_root.transpose()?;
+        let locate = |path: &StorePath| match (&bytecode, &bytecode_root) {
+            (Some(bytecode), Some(root)) if bytecode == path => root.clone(),
+            _ => file.clone(),
+        };
         let source = WheelSource {
+            bytecode: bytecode.clone(),
             wheel,
             filename: request.env("filename")?.to_owned(),
             python: parsed::<PythonVersion>(request, "python")?,
@@ -54,7 +66,7 @@ impl Builder for WheelLayerBuilder {
         };
         let filename = source.filename.clone();
         describe(request, |layer| {
-            describe_wheel(layer, &file, source).map_err(|error| {
+            describe_wheel(layer, &locate, source).map_err(|error| {
                 if !error.can_be_waived() {
                     return build_error(error);
                 }

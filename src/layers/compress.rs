@@ -34,7 +34,7 @@ pub enum Recipe {
     /// that very deflate stream. All other bytes of the tar stream between two of those (headers, padding, contents
     /// that the wheel stores uncompressed, generated files) are one gzip member of stored blocks of 65,535 bytes, the
     /// last one shorter. Contents that the wheel compresses with zstd, which gzip cannot hold, are compressed again as
-    /// the next recipe does, each content on its own. Empty contents have no member.
+    /// the next recipe does, each content on its own; so is bytecode, which no wheel holds. Empty contents have no member.
     GzipWheelSplice1,
     /// `gzip-libdeflate-1.26-6-1m`: for trees. Each MiB of the tar stream is one gzip member, compressed by libdeflate
     /// 1.26 at level 6, without name and time.

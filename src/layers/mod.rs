@@ -80,9 +80,7 @@ pub fn write(
     out: &mut dyn Write,
 ) -> Result<(), LayerError> {
     let (digest, size) = match &description.source {
-        LayerSource::Wheel(source) => {
-            splice::write_wheel(description, source, &locate(&source.wheel), out)?
-        }
+        LayerSource::Wheel(source) => splice::write_wheel(description, source, locate, out)?,
         LayerSource::Trees(source) => tree::write_trees(description, source, locate, out)?,
         LayerSource::Changes(source) => changes::write_changes(description, source, locate, out)?,
     };

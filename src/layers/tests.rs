@@ -297,8 +297,9 @@ fn the_layer_of_a_wheel_equals_its_tree() {
         python: PythonVersion(3, 11),
         omit: BTreeSet::new(),
         record: RecordPolicy::Checked,
+        bytecode: None,
     };
-    let description = describe_wheel(&request, &file, source).expect("a wheel");
+    let description = describe_wheel(&request, &|_| file.clone(), source).expect("a wheel");
     let (mut bytes, mut found) = (Vec::new(), Root::new());
     write(&description, &|_| file.clone(), &mut bytes).expect("the same bytes");
     unpack(&mut found, &bytes);

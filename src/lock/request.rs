@@ -26,6 +26,9 @@ pub struct LockRequest {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub build_packages: Vec<String>,
+    /// Whether the image holds Python's bytecode.
+    #[serde(default = "by_default", skip_serializing_if = "Clone::clone")]
+    pub bytecode: bool,
     /// The requirement that brings the runtime of the Cog SDK, where somebody chose one; else the SDK asks for it itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coglet: Option<String>,
@@ -64,6 +67,11 @@ pub struct LockRequest {
     pub tier: BaseTier,
     /// Digests of wheels whose files may differ from what their RECORD says, sorted.
     pub waivers: Vec<Sha256>,
+}
+
+/// What a lock that says nothing of bytecode means.
+fn by_default() -> bool {
+    true
 }
 
 /// The options of requirement files that say where packages are looked for, as they are written there but without
@@ -234,6 +242,11 @@ impl LockRequest {
                 "base.recommends",
                 self.recommends.to_string(),
                 now.recommends.to_string(),
+            ),
+            (
+                "bytecode",
+                self.bytecode.to_string(),
+                now.bytecode.to_string(),
             ),
             (
                 "layers.budget",

@@ -377,13 +377,8 @@ async fn resolve_platform(
     let build = rooms.chosen(&packages).await?;
     let imported = pins.map(|pins| pins.compare(&packages)).transpose()?;
     layers::place_requested(&mut debian, request.budget, earlier);
-    layers::place_wheels(
-        &mut packages,
-        &debian,
-        &interpreter,
-        request.budget,
-        earlier,
-    )?;
+    let further = usize::from(interpreter.archive().is_some()) + usize::from(request.bytecode);
+    layers::place_wheels(&mut packages, &debian, further, request.budget, earlier)?;
     let locked = PlatformLock {
         python: PythonLock { packages },
         build,

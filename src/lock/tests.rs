@@ -57,6 +57,7 @@ pub(crate) fn example() -> VariantLock {
             wheel: "gzip-wheel-splice-1".to_owned(),
         },
         recommends: false,
+        bytecode: false,
         overrides: Vec::new(),
         build_packages: Vec::new(),
         no_binary: Vec::new(),

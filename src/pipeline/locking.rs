@@ -50,6 +50,7 @@ impl Project {
         LockRequest {
             base: sorted(self.settings.base.packages.iter().cloned()),
             budget: self.settings.layers.budget,
+            bytecode: self.settings.bytecode,
             coglet: self.sdk.coglet.clone(),
             conflicts: self.settings.layers.conflicts.clone(),
             constraints: texts(&install.constraints),

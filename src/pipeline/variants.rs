@@ -159,6 +159,7 @@ pub(super) fn settings(common: &Settings, variant: &Variant) -> Settings {
     replace(&mut settings.layers.recipes.tree, &layers.tree);
     replace(&mut settings.layers.recipes.wheel, &layers.wheel);
     replace(&mut settings.platforms, &variant.platforms);
+    replace(&mut settings.bytecode, &variant.bytecode);
     settings
 }
 

@@ -88,7 +88,12 @@ fn fixed_environment(architecture: Architecture) -> Vec<(String, String)> {
 /// What commands of `build.run` find in their environment: what Cog has set by then, and the time that programs take for
 /// that of the build. What the image says about its runner comes later.
 pub fn step_environment(settings: &ModelSettings) -> BTreeMap<String, String> {
-    let always = [("HOME", "/root"), ("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH)];
+    // What Python compiles by the way would be compared with times that are others in an image.
+    let always = [
+        ("HOME", "/root"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH),
+    ];
     let always = always.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut environment: BTreeMap<_, _> = always.into();
     environment.extend(fixed_environment(settings.architecture));

@@ -16,6 +16,8 @@ const PREFIX: &str = "opt/python";
 pub struct InterpreterFetch {
     /// The derivation.
     pub derivation: StorePath,
+    /// The derivation that unpacks it.
+    pub unpacked: StorePath,
     /// Where the archive is, relative to its package source.
     pub url: String,
     /// The whole version of the interpreter.
@@ -46,6 +48,7 @@ pub(super) fn layer(
     tree_layer(builder, lock, "python", "python", "", &trees, fetches)?;
     Ok(Some(InterpreterFetch {
         derivation: fetch,
+        unpacked: interpreter,
         url: archive.url(),
         version: archive.version.clone(),
     }))

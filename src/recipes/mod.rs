@@ -10,7 +10,7 @@
 //!                     └─▶ system configuration ─▶ layer ──────────┤
 //!                           └─▶ scripts that no rule covers ─▶ layer ─┤
 //! source archive ─fetch─▶ wheel (built in a sandbox, then as any wheel) ─┐
-//! wheel ─fetch─▶ layer (described from the wheel file) ───────────┼─▶ image
+//! wheel ─fetch─▶ bytecode ─▶ layer (described from both files) ───┼─▶ image
 //!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
 //!             virtual environment ─▶ layer ───────────────────────┤
 //! derivations of the spec ─▶ layer (each, or in place of a wheel)─┤
@@ -22,6 +22,7 @@
 //! image depends on it only where small wheels share a layer, because there are more wheels than layers.
 
 mod additions;
+mod bytecode;
 mod changes_layer;
 pub mod cog_runtime;
 mod fetch;
@@ -52,8 +53,10 @@ use crate::lock::python::SourceReason;
 use crate::lock::{LockedDeb, LockedPlatform, LockedWheel};
 
 pub use additions::{Additions, Extra};
+use bytecode::Compiler;
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
+use python_packages::Packages;
 pub use python_packages::wheel_tree;
 pub use run_steps::{RunSecret, RunStep, RunSteps, StepDerivation};
 pub use sdist::ask_backend;
@@ -234,37 +237,43 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
         timestamp: ingredients.runtime.created,
         ..Instantiation::from(ingredients.additions.graph.clone())
     };
-    let replaced = &ingredients.additions.replaced;
     // Below the packages: it moves only with a new lock, and what it says of directories that it shares gives way to
     // what Debian says of them.
     let interpreter = interpreter::layer(&mut builder, lock, python)?;
     let debs = system_packages::debs(&mut builder, lock.debian)?;
     system_packages::layers(&mut builder, lock, &debs)?;
+    let mut compiler = match lock.request.bytecode {
+        true => {
+            let steps = ingredients.steps;
+            let interpreter = interpreter.as_ref();
+            Some(Compiler::new(lock, python, &debs, interpreter, steps))
+        }
+        false => None,
+    };
+    if let Some(compiler) = &mut compiler {
+        compiler.standard_library(&mut builder)?;
+    }
+    let packages = Packages {
+        lock,
+        python,
+        replaced: &ingredients.additions.replaced,
+        compiler: compiler.as_ref(),
+    };
     python_packages::environment_layer(&mut builder, lock, python)?;
     let grouped = wheel_groups::group(&lock.python.packages);
     for wheel in grouped.single {
-        match replaced.get(&wheel.name) {
-            Some(_) => {
-                let wheels = [wheel];
-                python_packages::group_layer(
-                    &mut builder,
-                    lock,
-                    &wheel.name,
-                    &wheels,
-                    python,
-                    replaced,
-                )?;
-            }
-            None => python_packages::wheel_layer(&mut builder, lock, wheel, python)?,
+        match packages.replaced.get(&wheel.name) {
+            Some(_) => packages.group_layer(&mut builder, &wheel.name, &[wheel])?,
+            None => packages.wheel_layer(&mut builder, wheel)?,
         }
     }
     for (name, wheels) in grouped.groups {
-        python_packages::group_layer(&mut builder, lock, name, &wheels, python, replaced)?;
+        packages.group_layer(&mut builder, name, &wheels)?;
     }
     let commands = ingredients.steps.commands.len();
     additions::layers(&mut builder, lock, ingredients.additions, commands)?;
     let steps = run_steps::layers(&mut builder, lock, python, ingredients.steps)?;
-    source::layer(&mut builder, lock, ingredients.source)?;
+    source::layer(&mut builder, lock, ingredients.source, compiler.as_ref())?;
     let layers = builder.layers.len();
     if u32::try_from(layers).is_ok_and(|layers| layers > lock.request.budget) {
         let budget = lock.request.budget;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cognix_derivations::{Derivation, DerivationBuilder, StorePath};
 
+use super::bytecode::Compiler;
 use super::run_steps::RootPart;
 use super::system_packages::{Tree, TreeLayer, tree_layer};
 use super::{Held, Instantiation, LayerDerivation, RecipeError, fetch, interpreter, json, sdist};
@@ -44,83 +45,107 @@ pub(super) fn environment(
     builder.add("the virtual environment", derivation)
 }
 
-/// Adds fetch and layer of one wheel. The layer is described from the wheel file; no tree is written.
-pub(super) fn wheel_layer(
-    builder: &mut Instantiation,
-    lock: LockedPlatform<'_>,
-    wheel: &LockedWheel,
-    python: PythonVersion,
-) -> Result<(), RecipeError> {
-    let file = wheel_file(builder, lock, wheel, python)?;
-    let derivation = Derivation::builder(&format!("layer-{}.json", wheel.name))
-        .floating_output("out")
-        .system("builtin")
-        .builder("builtin:cognix-wheel-layer-1")
-        .env("filename", file.name)
-        .env("layer", wheel.name.as_str())
-        .env("omit", json(&wheel.omit))
-        .env("python", python.to_string())
-        .env("recipe", lock.request.recipes.wheel.as_str())
-        .env("wheel", builder.reference(&file.derivation, "out"))
-        .input_derivation(&file.derivation, "out");
-    let derivation = builder.add_layer(&wheel.name, with_waiver(derivation, wheel.waived))?;
-    builder.root.push(match is_by_rule(lock, &wheel.omit) {
-        true => RootPart::Layer(derivation.clone()),
-        false => RootPart::Wheel(Box::new(wheel.clone())),
-    });
-    builder.layers.push(LayerDerivation {
-        name: wheel.name.clone(),
-        group: "wheel",
-        derivation,
-        fetches: vec![file.fetch],
-        holds: vec![Held::from(wheel)],
-    });
-    Ok(())
+/// What the layers of Python packages are made with.
+pub(super) struct Packages<'a> {
+    pub(super) lock: LockedPlatform<'a>,
+    pub(super) python: PythonVersion,
+    /// Packages whose files are the `out` of a derivation, by name.
+    pub(super) replaced: &'a BTreeMap<String, StorePath>,
+    /// Makes bytecode, where the image has any.
+    pub(super) compiler: Option<&'a Compiler<'a>>,
 }
 
-/// Adds a layer that several small wheels share, made of their trees, or one whose wheel is replaced.
-pub(super) fn group_layer(
-    builder: &mut Instantiation,
-    lock: LockedPlatform<'_>,
-    name: &str,
-    wheels: &[&LockedWheel],
-    python: PythonVersion,
-    replaced: &BTreeMap<String, StorePath>,
-) -> Result<(), RecipeError> {
-    let mut derivations = Vec::new();
-    let mut fetches = Vec::new();
-    let mut holds = Vec::new();
-    for wheel in wheels {
-        let mut held = Held::from(*wheel);
-        match replaced.get(&wheel.name) {
-            Some(replacement) => {
-                derivations.push(replacement.clone());
-                held.size = 0;
-            }
-            None => {
-                let file = wheel_file(builder, lock, wheel, python)?;
-                derivations.push(tree(builder, wheel, &file, wheel.waived, python)?);
-                fetches.push(file.fetch);
-            }
+impl Packages<'_> {
+    /// Adds wheel, bytecode and layer of one package. The layer is described from the wheel file; no tree is written.
+    pub(super) fn wheel_layer(
+        &self,
+        builder: &mut Instantiation,
+        wheel: &LockedWheel,
+    ) -> Result<(), RecipeError> {
+        let (lock, python) = (self.lock, self.python);
+        let file = wheel_file(builder, lock, wheel, python)?;
+        let mut derivation = Derivation::builder(&format!("layer-{}.json", wheel.name))
+            .floating_output("out")
+            .system("builtin")
+            .builder("builtin:cognix-wheel-layer-1")
+            .env("filename", file.name)
+            .env("layer", wheel.name.as_str())
+            .env("omit", json(&wheel.omit))
+            .env("python", python.to_string())
+            .env("recipe", lock.request.recipes.wheel.as_str())
+            .env("wheel", builder.reference(&file.derivation, "out"))
+            .input_derivation(&file.derivation, "out");
+        if let Some(compiler) = self.compiler {
+            let bytecode = compiler.wheel(builder, wheel, &file.derivation)?;
+            derivation = derivation
+                .env("bytecode", builder.reference(&bytecode, "out"))
+                .input_derivation(&bytecode, "out");
         }
-        holds.push(held);
-    }
-    let trees = wheels
-        .iter()
-        .zip(&derivations)
-        .map(|(wheel, derivation)| Tree {
-            omit: &wheel.omit,
-            ..Tree::of(derivation)
+        let derivation = builder.add_layer(&wheel.name, with_waiver(derivation, wheel.waived))?;
+        builder.root.push(match is_by_rule(lock, &wheel.omit) {
+            true => RootPart::Layer(derivation.clone()),
+            false => RootPart::Wheel(Box::new(wheel.clone())),
         });
-    let layer = TreeLayer {
-        name,
-        group: "wheel",
-        prefix: "",
-        trees: trees.collect(),
-        fetches,
-        holds,
-    };
-    layer.add(builder, lock)
+        builder.layers.push(LayerDerivation {
+            name: wheel.name.clone(),
+            group: "wheel",
+            derivation,
+            fetches: vec![file.fetch],
+            holds: vec![Held::from(wheel)],
+        });
+        Ok(())
+    }
+
+    /// Adds a layer that several small wheels share, made of their trees, or one whose wheel is replaced.
+    pub(super) fn group_layer(
+        &self,
+        builder: &mut Instantiation,
+        name: &str,
+        wheels: &[&LockedWheel],
+    ) -> Result<(), RecipeError> {
+        let (lock, python) = (self.lock, self.python);
+        let mut derivations = Vec::new();
+        let mut bytecode = Vec::new();
+        let mut fetches = Vec::new();
+        let mut holds = Vec::new();
+        for wheel in wheels {
+            let mut held = Held::from(*wheel);
+            match self.replaced.get(&wheel.name) {
+                Some(replacement) => {
+                    derivations.push(replacement.clone());
+                    held.size = 0;
+                    if let Some(compiler) = self.compiler {
+                        bytecode.push(compiler.replacement(builder, wheel, replacement)?);
+                    }
+                }
+                None => {
+                    let file = wheel_file(builder, lock, wheel, python)?;
+                    derivations.push(tree(builder, wheel, &file, wheel.waived, python)?);
+                    if let Some(compiler) = self.compiler {
+                        bytecode.push(compiler.wheel(builder, wheel, &file.derivation)?);
+                    }
+                    fetches.push(file.fetch);
+                }
+            }
+            holds.push(held);
+        }
+        let trees = wheels
+            .iter()
+            .zip(&derivations)
+            .map(|(wheel, derivation)| Tree {
+                omit: &wheel.omit,
+                ..Tree::of(derivation)
+            });
+        let layer = TreeLayer {
+            name,
+            group: "wheel",
+            prefix: "",
+            trees: trees.chain(bytecode.iter().map(Tree::of)).collect(),
+            fetches,
+            holds,
+        };
+        layer.add(builder, lock)
+    }
 }
 
 /// Whether some of these paths are left to others by a rule: then what others bring there is not the same.

@@ -44,6 +44,7 @@ pub(super) fn spec(root: &Keys<'_, '_>) -> Read<Spec> {
             }
             None => None,
         },
+        bytecode: root.boolean("bytecode")?,
         has_outputs: root.has("outputs"),
     })
 }

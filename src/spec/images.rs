@@ -41,6 +41,7 @@ pub(super) fn variant<'e, 'a>(
         torch: torch(keys)?.or(overrides.torch),
         base: decode::base(keys)?,
         layers: layers(keys)?,
+        bytecode: keys.boolean("bytecode")?,
         platforms: keys.parsed_list("platforms", decode::platform)?,
         environment: keys
             .text_map("environment", |key, name| match is_variable(name) {

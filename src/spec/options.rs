@@ -212,6 +212,13 @@ pub const OPTIONS: &[SpecOption] = &[
          record what they make; `--allow-network` says it for one run.",
     ),
     option(
+        "bytecode",
+        "Boolean",
+        "`true`",
+        "Whether the image holds Python's bytecode, so that nothing is compiled when a container starts. It is made by the \
+         image's own Python, in a sandbox.",
+    ),
+    option(
         "outputs",
         "function",
         "`{ self, ... }: { }`",
@@ -283,6 +290,12 @@ pub const OPTIONS: &[SpecOption] = &[
         "list of platforms",
         "the spec's `platforms`",
         "What the image is built for.",
+    ),
+    option(
+        "images.*.bytecode",
+        "Boolean",
+        "the spec's",
+        "See `bytecode`.",
     ),
     option(
         "images.*.base.tier",

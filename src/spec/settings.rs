@@ -34,6 +34,8 @@ pub struct Spec {
     pub build_packages: Option<Vec<String>>,
     /// See [`RunPolicy::network`].
     pub run_network: Option<bool>,
+    /// See [`Settings::bytecode`].
+    pub bytecode: Option<bool>,
     /// Whether there are outputs; what they are needs an evaluator.
     pub has_outputs: bool,
 }
@@ -145,6 +147,8 @@ pub struct Settings {
     pub wheels: WheelPolicy,
     /// How commands of `build.run` are run.
     pub run: RunPolicy,
+    /// Whether Python's bytecode is in the image, compiled beforehand.
+    pub bytecode: bool,
 }
 
 /// How commands of `build.run` are run.
@@ -359,6 +363,7 @@ impl Spec {
             no_binary: over.no_binary.or(self.no_binary),
             build_packages: over.build_packages.or(self.build_packages),
             run_network: over.run_network.or(self.run_network),
+            bytecode: over.bytecode.or(self.bytecode),
             has_outputs: over.has_outputs || self.has_outputs,
         }
     }
@@ -406,6 +411,7 @@ impl Spec {
             run: RunPolicy {
                 network: self.run_network.unwrap_or_default(),
             },
+            bytecode: set("bytecode", self.bytecode)?,
         })
     }
 }

@@ -36,6 +36,8 @@ pub struct Variant {
     pub base: PartialBase,
     /// `layers` and `compression`, over the spec's.
     pub layers: PartialLayers,
+    /// `bytecode`, in place of the spec's.
+    pub bytecode: Option<bool>,
     /// `platforms`, in place of the spec's.
     pub platforms: Option<Vec<Architecture>>,
     /// `environment`, over the model's.

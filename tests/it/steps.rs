@@ -1,7 +1,5 @@
 //! Commands of `build.run`: what a plan says of them, what they are told, and what they leave.
 
-use std::path::Path;
-
 use crate::world::{World, fail, json, succeed, write};
 
 /// A project of the small world with commands; each line of `run` is one, as it stands in the list.
@@ -208,7 +206,7 @@ mod sandboxed {
     type Node = (u32, u64, u64, Option<String>);
 
     /// Applies the layers of an image as an engine does.
-    fn applied(layout: &Path, build: &serde_json::Value) -> BTreeMap<String, Node> {
+    fn applied(layout: &std::path::Path, build: &serde_json::Value) -> BTreeMap<String, Node> {
         let mut root: BTreeMap<String, Node> = BTreeMap::new();
         let clear = |root: &mut BTreeMap<String, Node>, at: &str| {
             let below = format!("{at}/");

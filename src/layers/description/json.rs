@@ -13,7 +13,8 @@
 //! or `"source":{"kind":"trees","omit":[],"prefix":"src","trees":[{"control":"/nix/store/…","out":"/nix/store/…"}]}`.
 //! Version 2 is the same with changes: `"source":{"changes":"/nix/store/…","kind":"changes"}`, and what is removed among the
 //! entries, as `{"kind":"removed","path":"venv/old"}`. All other layers are written as version 1.
-//! Owners stand only where they are not 0; a prefix, what a tree leaves out (`"omit":["venv/a"]`) and a waiver for a
+//! Owners stand only where they are not 0; a prefix, what a tree leaves out (`"omit":["venv/a"]`), a wheel's bytecode
+//! (`"bytecode":"/nix/store/…"`) and a waiver for a
 //! wheel's RECORD (`"record":"waived"`) stand only where there is one; so does `"time"`, the seconds since 1970, where
 //! somebody asked for another one than 1980-01-01.
 
@@ -134,6 +135,8 @@ enum SourceKind {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytecode: Option<StorePath>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changes: Option<StorePath>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -321,7 +324,9 @@ impl From<&LayerSource> for SourceFile {
                 python,
                 omit,
                 record,
+                bytecode,
             }) => Self {
+                bytecode,
                 changes: None,
                 filename: Some(filename),
                 kind: SourceKind::Wheel,
@@ -337,6 +342,7 @@ impl From<&LayerSource> for SourceFile {
                 prefix,
                 omit,
             }) => Self {
+                bytecode: None,
                 changes: None,
                 filename: None,
                 kind: SourceKind::Trees,
@@ -348,6 +354,7 @@ impl From<&LayerSource> for SourceFile {
                 wheel: None,
             },
             LayerSource::Changes(ChangesSource { changes }) => Self {
+                bytecode: None,
                 changes: Some(changes),
                 filename: None,
                 kind: SourceKind::Changes,
@@ -374,6 +381,7 @@ impl TryFrom<SourceFile> for LayerSource {
                 wheel: Some(wheel),
                 omit: Some(omit),
                 record,
+                bytecode,
                 changes: None,
                 prefix: None,
                 trees: None,
@@ -386,6 +394,7 @@ impl TryFrom<SourceFile> for LayerSource {
                     None => RecordPolicy::Checked,
                     Some(RecordFile::Waived) => RecordPolicy::Waived,
                 },
+                bytecode,
             })),
             SourceFile {
                 kind: SourceKind::Trees,
@@ -393,6 +402,7 @@ impl TryFrom<SourceFile> for LayerSource {
                 prefix,
                 omit: Some(omit),
                 changes: None,
+                bytecode: None,
                 filename: None,
                 python: None,
                 record: None,
@@ -404,6 +414,7 @@ impl TryFrom<SourceFile> for LayerSource {
             })),
             SourceFile {
                 kind: SourceKind::Changes,
+                bytecode: None,
                 changes: Some(changes),
                 filename: None,
                 omit: None,

@@ -84,6 +84,8 @@ pub struct WheelSource {
     pub omit: BTreeSet<ImagePath>,
     /// Whether the wheel's own list of its files is believed.
     pub record: RecordPolicy,
+    /// A tree of further files that lie among the wheel's: its bytecode, if the image has any.
+    pub bytecode: Option<StorePath>,
 }
 
 /// Trees of the store, in the order in which their modes count.
@@ -203,7 +205,7 @@ impl LayerSource {
 
     fn store_paths(&self) -> Vec<&StorePath> {
         match self {
-            Self::Wheel(source) => vec![&source.wheel],
+            Self::Wheel(source) => source.bytecode.iter().chain([&source.wheel]).collect(),
             Self::Trees(source) => source
                 .trees
                 .iter()

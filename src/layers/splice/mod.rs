@@ -4,19 +4,20 @@
 //! them over as they are, between members that hold the tar headers (recipe `gzip-wheel-splice-1`, see
 //! [`super::compress::Recipe`]). Describing a layer reads the wheel once: each content is inflated once, and compared
 //! with the archive's checksum and the RECORD's digest while it passes through the digest of the tar stream. Making the
-//! bytes of a described layer again does not even inflate. Where the files go is the install plan's business.
+//! bytes of a described layer again does not even inflate. Where the files go is the install plan's business. Bytecode,
+//! where an image has any, lies among the wheel's files and is compressed as trees are.
 
 mod gzip;
 mod inflate;
 
 use std::{
-    collections::BTreeMap,
-    fs::File,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use cognix_derivations::{Sha256, Sha256Hasher};
+use cognix_derivations::{Sha256, Sha256Hasher, StorePath};
 
 use self::{
     gzip::{Spliced, Splicer, each_block, each_piece},
@@ -24,14 +25,17 @@ use self::{
 };
 use super::{
     LayerError, LayerRequest,
-    compress::Recipe,
+    compress::{BLOCK, Recipe},
     description::{
-        DiffId, Entry, EntryKind, LayerDescription, LayerDigest, LayerSource, WheelSource,
+        DiffId, Entry, EntryKind, LayerDescription, LayerDigest, LayerSource, TreeSource,
+        WheelSource,
     },
     modes::{Mode, Recorded},
     path::ImagePath,
+    plan::{Conflict, Problem},
     tar::{self, TarKind},
     timestamp::Timestamp,
+    tree::plain_files,
 };
 use crate::builtins::wheel::{
     ArchiveError, Content, InstallTarget, Method, PlannedFile, WheelArchive, WheelError, plan,
@@ -40,14 +44,14 @@ use crate::builtins::wheel::{
 /// Small writes are the rule between small files.
 const BUFFER: usize = 256 << 10;
 
-/// Describes the layer of one wheel, whose file lies at `file`.
+/// Describes the layer of one wheel. `locate` says where its file and its bytecode lie.
 pub fn describe_wheel(
     request: &LayerRequest<'_>,
-    file: &Path,
+    locate: &dyn Fn(&StorePath) -> PathBuf,
     source: WheelSource,
 ) -> Result<LayerDescription, LayerError> {
     check_recipe(request.recipe)?;
-    let wheel = Wheel::open(file, &source, None, request.time)?;
+    let wheel = Wheel::open(locate, &source, None, request.time)?;
     let files = wheel.files(request.name, &source)?;
     let mut splicer = Splicer::describing(io::sink());
     let mut inflater = Inflater::new();
@@ -94,11 +98,11 @@ pub fn describe_wheel(
 pub(super) fn write_wheel(
     description: &LayerDescription,
     source: &WheelSource,
-    file: &Path,
+    locate: &dyn Fn(&StorePath) -> PathBuf,
     out: &mut dyn Write,
 ) -> Result<(LayerDigest, u64), LayerError> {
     check_recipe(description.recipe)?;
-    let wheel = Wheel::open(file, source, Some(&description.name), description.time)?;
+    let wheel = Wheel::open(locate, source, Some(&description.name), description.time)?;
     let files = wheel.files(&description.name, source)?;
     let mut splicer = Splicer::repeating(BufWriter::with_capacity(BUFFER, out));
     // Whoever wants to stop lets the writer fail.
@@ -130,14 +134,26 @@ struct Wheel<'a> {
     time: Timestamp,
     archive: WheelArchive,
     planned: Vec<PlannedFile>,
+    /// Where the files of the bytecode lie.
+    bytecode: Vec<(ImagePath, PathBuf)>,
 }
 
-/// Every path of the layer; directories have no file.
-type Files<'a> = BTreeMap<ImagePath, Option<&'a PlannedFile>>;
+/// Every path of the layer.
+type Nodes<'a> = BTreeMap<ImagePath, Node<'a>>;
+
+/// What lies at a path of the layer.
+#[derive(Clone, Copy)]
+enum Node<'a> {
+    Directory,
+    /// As the wheel is installed.
+    Planned(&'a PlannedFile),
+    /// A file of the bytecode.
+    Bytecode(&'a Path),
+}
 
 impl<'a> Wheel<'a> {
     fn open(
-        file: &Path,
+        locate: &dyn Fn(&StorePath) -> PathBuf,
         source: &'a WheelSource,
         written: Option<&'a str>,
         time: Timestamp,
@@ -147,34 +163,45 @@ impl<'a> Wheel<'a> {
             filename: filename.to_owned(),
             source: Box::new(source),
         };
-        let opened = File::open(file).map_err(|source| LayerError::Read {
-            path: file.to_owned(),
-            source,
-        })?;
+        let path = locate(&source.wheel);
+        let opened = File::open(&path).map_err(|source| LayerError::Read { path, source })?;
         let archive = WheelArchive::open(opened).map_err(|error| failed(error.into()))?;
         let target = InstallTarget {
             python: (source.python.0, source.python.1),
         };
         let planned = plan(&archive, filename, &target, source.record).map_err(failed)?;
+        let bytecode = match &source.bytecode {
+            None => Vec::new(),
+            Some(out) => {
+                let root = locate(out);
+                let source = TreeSource {
+                    control: None,
+                    omit: BTreeSet::new(),
+                    out: out.clone(),
+                };
+                plain_files(source, root, &|| false)?
+            }
+        };
         Ok(Self {
             filename,
             written,
             time,
             archive,
             planned: planned.files,
+            bytecode,
         })
     }
 
     /// The planned files without those to be left out, and every directory above them.
-    fn files(&self, layer: &str, source: &WheelSource) -> Result<Files<'_>, LayerError> {
-        let mut files = Files::new();
+    fn files(&self, layer: &str, source: &WheelSource) -> Result<Nodes<'_>, LayerError> {
+        let mut files = Nodes::new();
         for planned in &self.planned {
             let path =
                 ImagePath::parse(planned.path.as_str()).map_err(|source| LayerError::Path {
                     owner: self.filename.to_owned(),
                     source,
                 })?;
-            files.insert(path, Some(planned));
+            files.insert(path, Node::Planned(planned));
         }
         for path in &source.omit {
             if files.remove(path).is_none() {
@@ -184,9 +211,20 @@ impl<'a> Wheel<'a> {
                 });
             }
         }
+        for (path, file) in &self.bytecode {
+            if files.insert(path.clone(), Node::Bytecode(file)).is_some() {
+                let conflict = Conflict {
+                    path: path.clone(),
+                    first: self.filename.to_owned(),
+                    second: "its bytecode".to_owned(),
+                    problem: Problem::Content,
+                };
+                return Err(Box::new(conflict).into());
+            }
+        }
         let directories: Vec<_> = files.keys().flat_map(ImagePath::ancestors).collect();
         for directory in directories {
-            files.entry(directory).or_insert(None);
+            files.entry(directory).or_insert(Node::Directory);
         }
         Ok(files)
     }
@@ -194,32 +232,47 @@ impl<'a> Wheel<'a> {
     /// Drives the tar stream: headers here, contents by `content`.
     fn stream<W: Write>(
         &self,
-        files: &Files<'_>,
+        files: &Nodes<'_>,
         cancelled: &dyn Fn() -> bool,
         splicer: &mut Splicer<W>,
         mut content: impl FnMut(&mut Splicer<W>, &ImagePath, &PlannedFile) -> Result<(), LayerError>,
     ) -> Result<Vec<Entry>, LayerError> {
         let mut entries = Vec::with_capacity(files.len());
         let mut header = Vec::new();
-        for (path, planned) in files {
+        for (path, node) in files {
             if cancelled() {
                 return Err(LayerError::Cancelled);
             }
-            let Some(planned) = planned else {
-                let entry = Entry::directory(path.clone());
-                self.plain(splicer, &mut header, &entry, TarKind::Directory)?;
-                entries.push(entry);
-                continue;
+            let (size, sha256, executable, bytecode) = match node {
+                Node::Directory => {
+                    let entry = Entry::directory(path.clone());
+                    self.plain(splicer, &mut header, &entry, TarKind::Directory)?;
+                    entries.push(entry);
+                    continue;
+                }
+                Node::Planned(planned) => (planned.size, planned.sha256, planned.executable, None),
+                Node::Bytecode(file) => {
+                    let bytes = fs::read(file).map_err(|source| LayerError::Read {
+                        path: (*file).to_owned(),
+                        source,
+                    })?;
+                    (bytes.len() as u64, Sha256::of(&bytes), false, Some(bytes))
+                }
             };
-            let (size, sha256) = (planned.size, planned.sha256);
-            let recorded = Recorded::root(Mode::of_file(planned.executable));
             let entry = Entry {
                 path: path.clone(),
                 kind: EntryKind::File { size, sha256 },
-                recorded,
+                recorded: Recorded::root(Mode::of_file(executable)),
             };
             self.plain(splicer, &mut header, &entry, TarKind::File(size))?;
-            content(splicer, path, planned)?;
+            match (node, bytecode) {
+                (Node::Planned(planned), _) => content(splicer, path, planned)?,
+                (_, bytes) => bytes
+                    .unwrap_or_default()
+                    .chunks(BLOCK)
+                    .try_for_each(|block| splicer.recompressed(block))
+                    .map_err(|error| self.failed(error))?,
+            }
             splicer
                 .plain(tar::padding(size))
                 .map_err(|error| self.failed(error))?;

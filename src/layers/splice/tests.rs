@@ -31,6 +31,7 @@ impl Case {
             python: PythonVersion(3, 11),
             omit: BTreeSet::new(),
             record: RecordPolicy::Checked,
+            bytecode: None,
         };
         let case = Self { directory, source };
         std::fs::write(case.file(), wheel).expect("a temporary file");
@@ -52,7 +53,7 @@ impl Case {
             recipe: Recipe::FOR_WHEELS,
             cancelled: &|| false,
         };
-        describe_wheel(&request, &self.file(), self.source.clone())
+        describe_wheel(&request, &|_| self.file(), self.source.clone())
     }
 
     fn write(&self, description: &LayerDescription) -> Result<Vec<u8>, LayerError> {
@@ -380,7 +381,7 @@ fn cancelling_ends_the_work() {
         recipe: Recipe::FOR_WHEELS,
         cancelled: &|| true,
     };
-    let result = describe_wheel(&request, &case.file(), case.source.clone());
+    let result = describe_wheel(&request, &|_| case.file(), case.source.clone());
     assert!(matches!(result, Err(LayerError::Cancelled)));
 }
 
@@ -405,4 +406,58 @@ fn stored_members_do_not_depend_on_the_pieces() {
     for piece in [1_000, 65_535, 65_536] {
         assert!(splice(piece) == expected, "pieces of {piece}");
     }
+}
+
+#[test]
+fn bytecode_lies_among_the_wheels_files() {
+    let mut case = Case::of(&DemoWheel::new(&[("demo/one.py", b"x = 1\n")]));
+    let out = StorePath::parse(&format!("/nix/store/{}-demo-bytecode", "1".repeat(32)));
+    let out = out.expect("a store path");
+    case.source.bytecode = Some(out.clone());
+    let tree = case.directory.path().join("bytecode");
+    let cache = tree.join(SITE_PACKAGES).join("demo/__pycache__");
+    std::fs::create_dir_all(&cache).expect("a writable folder");
+    let bytecode = noise(3 << 20);
+    std::fs::write(cache.join("one.cpython-311.pyc"), &bytecode).expect("a writable folder");
+    let locate = |path: &StorePath| match *path == out {
+        true => tree.clone(),
+        false => case.file(),
+    };
+    let request = LayerRequest {
+        time: crate::layers::Timestamp::default(),
+        name: "demo",
+        recipe: Recipe::FOR_WHEELS,
+        cancelled: &|| false,
+    };
+    let describe = || describe_wheel(&request, &locate, case.source.clone());
+    let description = describe().expect("a good wheel");
+    let path = format!("{SITE_PACKAGES}/demo/__pycache__/one.cpython-311.pyc");
+    let entry = description.entry(&path).expect("it is there");
+    let (size, sha256) = (bytecode.len() as u64, Sha256::of(&bytecode));
+    assert_eq!(entry.kind, EntryKind::File { size, sha256 });
+    assert_eq!(description.store_paths(), [&out, &case.source.wheel]);
+    let read = LayerDescription::parse(&description.to_json());
+    assert_eq!(read.ok().as_ref(), Some(&description), "its text says all");
+
+    let mut bytes = Vec::new();
+    write(&description, &locate, &mut bytes).expect("the same bytes");
+    let mut tar = Vec::new();
+    let mut inflated = flate2::read::MultiGzDecoder::new(bytes.as_slice());
+    inflated.read_to_end(&mut tar).expect("gzip");
+    assert_eq!(description.diff_id.0, Sha256::of(&tar));
+
+    // A wheel that brings the same path itself is not written over.
+    std::fs::rename(
+        cache.join("one.cpython-311.pyc"),
+        cache.with_file_name("one.py"),
+    )
+    .expect("a writable folder");
+    let error = describe().expect_err("two files for one path");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{SITE_PACKAGES}/demo/one.py comes from {DEMO_FILENAME} and from its bytecode with different content; layers.conflicts \
+             = {{ \"{SITE_PACKAGES}/demo/one.py\" = \"PACKAGE\"; }}; in cognix.nix says which package keeps it"
+        )
+    );
 }

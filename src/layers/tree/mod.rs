@@ -80,6 +80,35 @@ impl TreeInput {
     }
 }
 
+/// The files of a tree that holds nothing but files and the directories above them, sorted by path.
+pub(super) fn plain_files(
+    source: TreeSource,
+    root: PathBuf,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<(ImagePath, PathBuf)>, LayerError> {
+    let tree = TreeInput {
+        root,
+        source,
+        modes: None,
+        package: None,
+    };
+    let mut files = Vec::new();
+    for found in scan::scan(&tree, None, cancelled)? {
+        match found.kind {
+            FoundKind::Directory => {}
+            FoundKind::File { .. } => files.push((found.path, found.real)),
+            FoundKind::Symlink { .. } => {
+                return Err(LayerError::Kind {
+                    owner: tree.owner().to_owned(),
+                    path: found.path.to_string(),
+                    found: "a link",
+                });
+            }
+        }
+    }
+    Ok(files)
+}
+
 /// Describes the layer of several trees, merged. What trees leave out by a rule stands in the description, so that its
 /// bytes are made again without the rules.
 pub fn describe_trees(

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cognix_derivations::Sha256;
 
-use super::{DebGroup, DebianLock, LockedDeb, LockedInterpreter, LockedWheel, PlatformLock};
+use super::{DebGroup, DebianLock, LockedDeb, LockedWheel, PlatformLock};
 
 /// The rule of new locks.
 const RULE: &str = "largest-alone-16-by-name-1";
@@ -76,17 +76,17 @@ pub(super) fn check_rule(id: &str) -> Result<(), UnknownRule> {
     Err(UnknownRule { found })
 }
 
-/// Says for each wheel which layer it shares, if it does.
+/// Says for each wheel which layer it shares, if it does. `further` layers hold what only some images have: an interpreter
+/// that is not Debian's, bytecode.
 pub(super) fn place_wheels(
     wheels: &mut [LockedWheel],
     debian: &DebianLock,
-    interpreter: &LockedInterpreter,
+    further: usize,
     budget: u32,
     earlier: Option<&PlatformLock>,
 ) -> Result<(), BudgetTooSmall> {
     let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-    let interpreter = usize::from(interpreter.archive().is_some());
-    let others = layers_of(debian) + interpreter + OTHERS;
+    let others = layers_of(debian) + further + OTHERS;
     let earlier: BTreeMap<&str, &LockedWheel> = earlier
         .iter()
         .flat_map(|lock| &lock.python.packages)

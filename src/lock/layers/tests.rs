@@ -28,14 +28,7 @@ fn placed(
     let mut platform = amd64(&mut lock).clone();
     platform.debian.packages.clear();
     wheels.sort_by(|one, other| one.name.cmp(&other.name));
-    place_wheels(
-        &mut wheels,
-        &platform.debian,
-        &platform.interpreter,
-        budget,
-        earlier,
-    )
-    .expect("room for groups");
+    place_wheels(&mut wheels, &platform.debian, 0, budget, earlier).expect("room for groups");
     platform.python.packages = wheels;
     platform
 }
@@ -100,11 +93,7 @@ fn the_largest_stay_alone_and_the_budget_is_used_up() {
         releases: Vec::new(),
         packages: Vec::new(),
     };
-    let python = LockedInterpreter::Debian {
-        package: "python3.11".to_owned(),
-    };
-    let error =
-        place_wheels(&mut too_many, &empty, &python, 3, None).expect_err("no layer is left");
+    let error = place_wheels(&mut too_many, &empty, 0, 3, None).expect_err("no layer is left");
     assert!(
         error
             .to_string()

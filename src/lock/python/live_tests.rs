@@ -286,7 +286,8 @@ async fn choose_only(request: &PythonRequest) -> Result<Vec<(String, String)>, P
     let target = Target::new(request.python, request.glibc, request.architecture)?;
     let request = request.clone();
     on_own_thread(CancellationToken::new(), async move || {
-        let (_, chosen, _) = choose(&request, &asked, &target).await?;
+        let chosen = choose(&request, &asked, &target, None).await?;
+        let (_, chosen, _) = chosen.expect("no source is needed where none is looked at");
         let wheels = chosen.wheels.into_iter();
         Ok(wheels.map(|wheel| (wheel.name, wheel.version)).collect())
     })

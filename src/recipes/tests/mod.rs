@@ -481,3 +481,68 @@ fn a_replaced_package_is_a_layer_of_its_tree() {
     let trees = environment(&replaced, "wheels-7", "trees").expect("a layer of trees");
     assert!(trees.contains("-model.bin\""), "{trees}");
 }
+
+#[test]
+fn bytecode_is_made_of_each_package_apart() {
+    let mut lock = crate::lock::tests::example();
+    lock.request.bytecode = true;
+    let instantiated = example(&lock);
+    let attribute = |instantiated: &Instantiated, derivation: &str, key: &str| {
+        let named = |known: &&Derivation| known.name() == derivation;
+        let derivation = instantiated.graph.iter().find(named).expect("it is there");
+        derivation.env_str(key).map(str::to_owned)
+    };
+    for (derivation, prefix) in [
+        ("alpha-bytecode", "venv/lib/python3.11/site-packages"),
+        ("source-bytecode", "/src"),
+        ("python-bytecode", "usr/lib"),
+    ] {
+        let sources = attribute(&instantiated, derivation, "sources").expect("sources");
+        assert!(
+            sources.contains(&format!("\"{prefix}\"")),
+            "{derivation}: {sources}"
+        );
+    }
+    // What another package brings is compiled there.
+    let sources = attribute(&instantiated, "beta-bytecode", "sources").expect("sources");
+    assert!(
+        sources.contains("\"omit\":[\"venv/lib/python3.11/site-packages/shared.py\"]"),
+        "{sources}"
+    );
+    let layers = |instantiated: &Instantiated| -> Vec<String> {
+        instantiated
+            .layers
+            .iter()
+            .map(|layer| layer.name.clone())
+            .collect()
+    };
+    assert_eq!(layers(&instantiated)[4], "python-bytecode");
+
+    // A package that changes moves its own bytecode alone, and a Debian package that Python does not need moves none of
+    // a wheel's.
+    let wheels = |lock: &VariantLock| -> Vec<StorePath> {
+        let instantiated = example(lock);
+        let derivations = instantiated.graph.iter();
+        let of_wheel = derivations.filter(|known| known.name().ends_with("a-bytecode"));
+        let mut paths: Vec<StorePath> = of_wheel.map(Derivation::path).collect();
+        paths.sort_by(|one, other| one.name().cmp(other.name()));
+        paths
+    };
+    let before = wheels(&lock);
+    let mut bumped = lock.clone();
+    amd64(&mut bumped).python.packages[1].package.sha256 =
+        cognix_derivations::Sha256::of(b"another wheel");
+    let after = wheels(&bumped);
+    assert_eq!(before.len(), 2);
+    assert!(before[0] == after[0] && before[1] != after[1]);
+
+    let standalone = example(&VariantLock {
+        request: lock.request.clone(),
+        ..self::standalone()
+    });
+    let python = attribute(&standalone, "alpha-bytecode", "python").expect("a command");
+    assert!(
+        python.contains("\"/opt/python/bin/python3.11\""),
+        "{python}"
+    );
+}

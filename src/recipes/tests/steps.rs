@@ -90,12 +90,14 @@ fn a_command_sees_everything_below_in_the_environment_that_cog_has_by_then() {
             "LD_LIBRARY_PATH",
             "NVIDIA_DRIVER_CAPABILITIES",
             "PATH",
+            "PYTHONDONTWRITEBYTECODE",
             "PYTHONUNBUFFERED",
             "SOURCE_DATE_EPOCH"
         ]
     );
     assert_eq!(environment["LANG"], "de_DE.UTF-8");
-    // Debs and configuration with their modes, environment and wheels without; then what the first one did.
+    // Debs and configuration with their modes, environment and wheels without, what scripts changed; then what the first
+    // command did.
     let lock = crate::lock::tests::example();
     let lock = lock
         .platform(Architecture::Amd64)
@@ -115,7 +117,7 @@ fn a_command_sees_everything_below_in_the_environment_that_cog_has_by_then() {
     );
     assert_eq!(
         first.root.len(),
-        lock.debian.packages.len() + 1 + 1 + lock.python.packages.len()
+        lock.debian.packages.len() + 1 + 1 + 1 + lock.python.packages.len()
     );
     assert_eq!(second.root[..first.root.len()], first.root);
     assert!(matches!(

@@ -254,7 +254,7 @@ fn mistakes_have_places() {
         ("[ ]", "cognix.nix: the spec must be a set, found a list"),
         (
             "{ input = { }; }",
-            "1:3: unknown key input (did you mean inputs?), expected one of: base, description, inputs, layers, outputs, platforms, run, wheels",
+            "1:3: unknown key input (did you mean inputs?), expected one of: base, bytecode, description, inputs, layers, outputs, platforms, run, wheels",
         ),
         (
             "{ inputs.pypi.uri = \"x\"; }",

@@ -411,7 +411,7 @@ fn every_key_of_the_table_is_accepted() {
     let all = r#"{ outputs = { self, ... }: { images.a = {
         python = null; packages = null; systemPackages = null; gpu = null; cuda = null; cudnn = null;
         torch = null;
-        environment = null; platforms = null; base = { tier = null; packages = null; recommends = null; };
+        environment = null; platforms = null; bytecode = null; base = { tier = null; packages = null; recommends = null; };
         layers = { budget = null; grouping = null; conflicts = null; };
         compression = { tree = null; wheel = null; }; extraPackages = null; overrides = null;
     }; }; }"#;

@@ -83,7 +83,8 @@ impl World {
         let cognix_nix = format!(
             "{{\n  inputs.debian = {{ url = \"{}\"; keys = [ ./archive-key.gpg ]; }};\n  \
              inputs.debian-security = {{ url = \"{}\"; keys = [ ./archive-key.gpg ]; }};\n  \
-             inputs.pypi.url = \"{}\";\n}}\n",
+             inputs.pypi.url = \"{}\";\n  \
+             # Made-up packages have no interpreter that could compile.\n  bytecode = false;\n}}\n",
             self.server.url("debian"),
             self.server.url("debian-security"),
             self.server.url("simple"),

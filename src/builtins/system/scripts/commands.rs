@@ -11,7 +11,7 @@ pub(super) const DEBCONF: &str =
     "questions of debconf: every answer is its default, and none is kept";
 const SERVICES: &str = "services: nothing starts them in an image";
 pub(super) const BYTECODE: &str =
-    "compiled Python files: Python itself makes them when they are first needed";
+    "compiled Python files: the image's bytecode is made apart, or not at all where it has none";
 const KERNEL: &str = "settings of the kernel and of devices: an image has neither";
 const CLEAN: &str = "clean-up of what an older version left behind: there is none";
 

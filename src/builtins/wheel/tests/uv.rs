@@ -412,8 +412,10 @@ fn layer(wheel: &Path, record: RecordPolicy) -> Result<Tree, String> {
         python: PythonVersion(3, 11),
         omit: BTreeSet::new(),
         record,
+        bytecode: None,
     };
-    let description = describe_wheel(&request, wheel, source).map_err(|error| error.to_string())?;
+    let description = describe_wheel(&request, &|_| wheel.to_owned(), source)
+        .map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     layers::write(&description, &|_| wheel.to_owned(), &mut bytes)
         .map_err(|error| error.to_string())?;
