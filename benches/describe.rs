@@ -138,7 +138,7 @@ fn size(wheels: &[PathBuf], descriptions: &[LayerDescription]) -> Result<String,
         .flat_map(|description| &description.entries)
         .filter_map(|entry| match entry.kind {
             EntryKind::File { size, .. } => Some(size),
-            EntryKind::Directory | EntryKind::Symlink { .. } => None,
+            EntryKind::Directory | EntryKind::Symlink { .. } | EntryKind::Removed => None,
         });
     let (files, bytes) = sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size));
     Ok(format!(

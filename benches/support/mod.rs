@@ -32,6 +32,7 @@ pub(crate) struct Samples(Vec<Duration>);
 
 impl Samples {
     /// Runs it once more.
+    #[allow(dead_code, reason = "one benchmark is told its times by others")]
     pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let result = work();

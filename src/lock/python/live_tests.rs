@@ -287,7 +287,9 @@ async fn choose_only(request: &PythonRequest) -> Result<Vec<(String, String)>, P
     let request = request.clone();
     on_own_thread(CancellationToken::new(), async move || {
         let chosen = choose(&request, &asked, &target, None).await?;
-        let (_, chosen, _) = chosen.expect("no source is needed where none is looked at");
+        let Ok((_, chosen, _)) = chosen else {
+            panic!("no source is needed where none is looked at");
+        };
         let wheels = chosen.wheels.into_iter();
         Ok(wheels.map(|wheel| (wheel.name, wheel.version)).collect())
     })

@@ -150,7 +150,13 @@ impl<'a> Compiler<'a> {
             to: &format!("venv/lib/python{}/site-packages", self.python),
             ..Source::default()
         }];
-        self.compile(builder, &wheel.name, &sources, &[file.clone()], None)
+        self.compile(
+            builder,
+            &wheel.name,
+            &sources,
+            std::slice::from_ref(file),
+            None,
+        )
     }
 
     /// Adds the bytecode of files that take a wheel's place.
@@ -165,7 +171,13 @@ impl<'a> Compiler<'a> {
             omit: &wheel.omit,
             ..Source::default()
         }];
-        self.compile(builder, &wheel.name, &sources, &[tree.clone()], None)
+        self.compile(
+            builder,
+            &wheel.name,
+            &sources,
+            std::slice::from_ref(tree),
+            None,
+        )
     }
 
     /// Adds the bytecode of the model's own files.

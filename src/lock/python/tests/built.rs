@@ -80,7 +80,7 @@ fn releases(more: &[Release]) -> Vec<Release> {
 #[test]
 fn a_source_with_fixed_metadata_is_locked_with_what_it_is_built_with() {
     let release = source("1.0").fixed_metadata().requires("helper>=1");
-    let case = Case::new(&releases(&[release.clone()]), &["app"]);
+    let case = Case::new(&releases(std::slice::from_ref(&release)), &["app"]);
     let (_, lock, asked) = built(case, Scripted::default());
     assert_eq!(
         asked,
