@@ -205,6 +205,9 @@ impl PipelineError {
             }
             Self::Realise(error) => return realise_hint(error, self.kind()),
             Self::Interpreter { .. } => return Some(other_interpreter()),
+            Self::System { derivation, .. } if derivation.ends_with("-bytecode") => {
+                WITHOUT_BYTECODE
+            }
             Self::System { .. } => ELSEWHERE_BUILT,
             Self::Step {
                 source,
@@ -253,6 +256,9 @@ const TORCH_ELSEWHERE: &str = "a pinned torch comes from torch's own index, as w
 
 const ELSEWHERE_BUILT: &str =
     "build it on such a machine, or choose with --platform one that this machine is";
+
+const WITHOUT_BYTECODE: &str = "`bytecode = false;` in cognix.nix, or in one of its images, leaves bytecode out; otherwise build it \
+    on such a machine, or choose with --platform one that this machine is";
 
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
 

@@ -35,7 +35,7 @@ pub use error::{SpecError, SpecReason};
 pub use known::{Known, LockedImage, LockedPackage, LockedRoot, RootPart};
 pub use settings::{
     Base, BaseTier, Input, InputKind, LayerPolicy, LayerRecipes, PartialBase, PartialInput,
-    PartialLayers, PinnedArchive, Settings, Spec, WheelPolicy,
+    PartialLayers, PinnedArchive, RunPolicy, Settings, Spec, WheelPolicy,
 };
 pub use show::{Branch, check, show};
 pub use variant::{

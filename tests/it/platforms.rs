@@ -18,6 +18,8 @@ const AARCH64: u16 = 183;
 struct Both {
     layout: PathBuf,
     build: Value,
+    /// The same for this machine's platform alone.
+    single: Value,
 }
 
 impl Both {
@@ -25,19 +27,30 @@ impl Both {
     fn build(hello: &Example) -> Self {
         let project = hello.folder.join("both");
         crate::build::copy_in_reverse(&hello.project, &project);
-        // It answers for one platform only.
-        std::fs::remove_file(project.join("cognix.lock")).expect("copied");
+        // A lock answers for its platforms only.
+        let unlock = || std::fs::remove_file(project.join("cognix.lock")).expect("it is there");
+        unlock();
+        // No interpreter of the other platform runs here.
+        crate::world::write(&project.join("cognix.nix"), "{ bytecode = false; }\n");
         let layout = hello.folder.join("layout-both");
-        let mut command = Command::new(COGNIX);
-        command
-            .arg("--store")
-            .arg(hello.folder.join("store"))
-            .args(["build", "--platform", "linux/arm64,linux/amd64"])
-            .args(["--format", "json", "-o"])
-            .arg(format!("oci:{}:v1", layout.display()))
-            .arg(&project);
-        let build = json(&mut command);
-        Self { layout, build }
+        let build = |platforms: &str| {
+            let mut command = Command::new(COGNIX);
+            command
+                .arg("--store")
+                .arg(hello.folder.join("store"))
+                .args(["build", "--format", "json", "--platform", platforms]);
+            command
+        };
+        let single = json(build("linux/amd64").arg(&project));
+        unlock();
+        let output = format!("oci:{}:v1", layout.display());
+        let mut command = build("linux/arm64,linux/amd64");
+        let build = json(command.args(["-o", &output]).arg(&project));
+        Self {
+            layout,
+            build,
+            single,
+        }
     }
 
     fn blob(&self, digest: &Value) -> Vec<u8> {
@@ -103,7 +116,7 @@ fn one_build_makes_both_and_an_index() {
             .map(|layer| layer["digest"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(layers(&images[0]), layers(&hello.build));
+    assert_eq!(layers(&images[0]), layers(&both.single));
 
     for (image, expected) in images.iter().zip([X86_64, AARCH64]) {
         let found = machines(&both, image);

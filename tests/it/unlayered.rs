@@ -12,7 +12,7 @@ use cognix::layers::{MODES_FILE, ModesRecord};
 use cognix::lock::Architecture;
 use cognix::pipeline::{ImageOptions, OpenOptions, Project, Realisation};
 use cognix::recipes::{self, Instantiation};
-use cognix_derivations::{Sha256, StorePath};
+use cognix_derivations::{Derivation, Sha256, StorePath};
 use cognix_store::{CancellationToken, Store};
 
 use crate::example::Example;
@@ -143,7 +143,7 @@ impl Union {
     }
 }
 
-/// All trees that the example is made of: packages, configuration, environment, wheels and source.
+/// All trees that the example is made of: packages, configuration, environment, wheels, source, and their bytecode.
 fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
     let store = Store::open(&hello.folder.join("store")).expect("the store");
     let project = Project::open(&hello.project, OpenOptions::default()).expect("the example");
@@ -166,15 +166,15 @@ fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
     let wheels: BTreeSet<StorePath> = wheels
         .map(|wheel| recipes::wheel_tree(&mut trees, locked, wheel, python).expect("a sound lock"))
         .collect();
-    let made_of_trees = |builder: &str| {
-        ["deb", "system", "venv", "wheel"]
-            .iter()
-            .any(|kind| builder == format!("builtin:cognix-{kind}-1"))
+    let has_tree = |derivation: &Derivation| {
+        let mut kinds = ["deb", "system", "venv", "wheel"].iter();
+        kinds.any(|kind| derivation.builder_name() == format!("builtin:cognix-{kind}-1"))
+            || derivation.name().ends_with("-bytecode")
     };
     let targets: Vec<(StorePath, String)> = trees
         .graph
         .iter()
-        .filter(|derivation| made_of_trees(derivation.builder_name()))
+        .filter(|derivation| has_tree(derivation))
         .flat_map(|derivation| {
             let path = derivation.path();
             let outputs = derivation.outputs().keys();
@@ -204,7 +204,11 @@ fn unlayered(hello: &Example) -> BTreeMap<String, Node> {
     for (derivation, output) in targets.iter().filter(|(_, output)| output == "out") {
         let out = real(&(derivation.clone(), output.clone())).expect("realised");
         let control = real(&(derivation.clone(), "control".to_owned()));
-        union.add(derivation.name(), &out, control.as_deref(), "");
+        let prefix = match derivation.name() {
+            "source-bytecode.drv" => "src/",
+            _ => "",
+        };
+        union.add(derivation.name(), &out, control.as_deref(), prefix);
     }
     assert_eq!(
         wheels.len(),

@@ -31,7 +31,7 @@ struct Package<'a> {
     wheels: BTreeMap<&'a str, &'a LockedWheel>,
 }
 
-/// The text of a `pylock.toml`; `addresses` are by the wheels' own URLs ([`LockedWheel::url`]).
+/// The text of a `pylock.toml`; `addresses` are by the wheels' own URLs (`LockedWheel::url`).
 pub fn pylock(lock: &VariantLock, addresses: &BTreeMap<String, Address>) -> String {
     let mut packages: BTreeMap<(&str, &str), Package<'_>> = BTreeMap::new();
     for (architecture, platform) in &lock.platforms {

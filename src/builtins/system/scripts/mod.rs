@@ -1,7 +1,7 @@
 //! What becomes of every maintainer script and trigger: covered by a rule, left out, or to be run.
 //!
-//! A script is followed by [`super::shell`] as dpkg would call it at a first installation, and each of its effects is
-//! looked up: [`commands`] knows programs whatever package calls them, [`claims`] what the rules do for single packages.
+//! A script is followed by `shell` as dpkg would call it at a first installation, and each of its effects is
+//! looked up: `commands` knows programs whatever package calls them, `claims` what the rules do for single packages.
 //! A script that has an effect which is in neither is to be run, as is one that cannot be followed at all, so nothing is
 //! passed over in silence. Which triggers are pending follows from what packages declare and scripts activate.
 //!
