@@ -14,7 +14,7 @@ use support::{HEAD, Problem, Samples, because, finish, machine, ratio, succeed, 
 use tempfile::TempDir;
 
 const ROUNDS: usize = 7;
-const VARIANTS: [&str; 2] = ["with", "without"];
+const VARIANTS: [&str; 2] = ["compiled", "plain"];
 
 const FILES: [(&str, &str); 4] = [
     (
@@ -23,7 +23,7 @@ const FILES: [(&str, &str); 4] = [
     ),
     (
         "cognix.nix",
-        "{\n  outputs = { self, ... }: {\n    images.with = { };\n    images.without.bytecode = false;\n  };\n}\n",
+        "{\n  outputs = { self, ... }: {\n    images.compiled = { };\n    images.plain.bytecode = false;\n  };\n}\n",
     ),
     ("requirements.txt", "pandas==2.2.3\nscipy==1.14.1\n"),
     ("predict.py", "def predict() -> str:\n    return \"\"\n"),
