@@ -11,11 +11,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::build::copy_in_reverse;
 use crate::example::remove;
+use crate::world::somebody::Somebody;
 use crate::world::{COGNIX, succeed, write};
-
-const NOBODY: &str = "65534";
 
 /// The packages, and the backend that each is built with.
 const PACKAGES: [(&str, &str); 12] = [
@@ -85,29 +83,21 @@ fn packages_that_are_source_become_the_same_wheels_everywhere() {
     let place = folder.join("another/place");
     std::fs::create_dir_all(&place).expect("writable");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("our own");
-    let theirs = |name: &str| place.join(name);
-    std::fs::copy(COGNIX, theirs("cognix")).expect("writable");
-    copy_in_reverse(&project, &theirs("model"));
-    let owner = format!("{NOBODY}:{NOBODY}");
-    succeed(Command::new("chown").args(["-R", &owner]).arg(&place));
-    let mut build = Command::new("setpriv");
+    let somebody = Somebody::new(&place, &project);
+    let mut build = somebody.cognix();
     build
-        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"])
-        .args(["sh", "-c", "umask 077; exec \"$@\"", "sh"])
-        .arg(theirs("cognix"))
-        .arg("--store")
-        .arg(theirs("store"))
         .args(["build", "--locked", "--jobs", "5"])
-        .arg(theirs("model"))
-        .env("HOME", theirs("home"))
-        .env("XDG_CACHE_HOME", theirs("home/cache"))
+        .arg(somebody.project())
+        .envs(std::env::vars_os())
+        .env("HOME", somebody.path("home"))
+        .env("XDG_CACHE_HOME", somebody.path("home/cache"))
         .env("TZ", "America/St_Johns")
         .env("LC_ALL", "tr_TR.UTF-8");
     let again = succeed(&mut build).stdout;
 
     let wheels = built_wheels(&first);
     assert_eq!(wheels.len(), PACKAGES.len(), "{wheels:?}");
-    assert_eq!(wheels, built_wheels(&theirs("store")));
+    assert_eq!(wheels, built_wheels(&somebody.path("store")));
     assert_eq!(digest, again);
     remove(&folder);
 }

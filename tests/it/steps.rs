@@ -150,15 +150,12 @@ fn a_stale_record_is_named_and_locking_drops_it() {
 mod sandboxed {
     use std::collections::{BTreeMap, BTreeSet};
     use std::io::Read as _;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
 
     use super::*;
-    use crate::build::{assert_same_files, copy_in_reverse};
-    use crate::world::COGNIX;
+    use crate::build::assert_same_files;
     use crate::world::debs::{self, Deb};
-
-    const NOBODY: &str = "65534";
+    use crate::world::somebody::Somebody;
 
     /// Programs of this machine with their libraries, as a package.
     fn toolbox() -> Deb {
@@ -337,28 +334,15 @@ mod sandboxed {
         );
 
         let place = tempfile::tempdir().expect("a temporary folder");
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(place.path(), open).expect("our own folder");
-        let theirs = |name: &str| place.path().join(name);
-        std::fs::copy(COGNIX, theirs("cognix")).expect("writable");
-        copy_in_reverse(&project, &theirs("model"));
-        let owner = format!("{NOBODY}:{NOBODY}");
-        succeed(Command::new("chown").args(["-R", &owner]).arg(place.path()));
-        let mut build = Command::new("setpriv");
+        let somebody = Somebody::new(place.path(), &project);
+        let theirs = somebody.path("layout");
+        let mut build = somebody.cognix();
         build
-            .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"])
-            .args(["sh", "-c", "umask 077; exec \"$@\"", "sh"])
-            .arg(theirs("cognix"))
-            .arg("--store")
-            .arg(theirs("store"))
             .args(["build", "--locked", "--jobs", "6", "-o"])
-            .arg(format!("oci:{}:latest", theirs("layout").display()))
-            .arg(theirs("model"))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", theirs("home"));
+            .arg(format!("oci:{}:latest", theirs.display()))
+            .arg(somebody.project());
         succeed(&mut build);
-        assert_same_files(&layout, &theirs("layout"));
+        assert_same_files(&layout, &theirs);
     }
 
     #[test]

@@ -16,7 +16,8 @@ mod visible;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libtest_mimic::{Arguments, Trial};
 
 /// Marks the second pass, which is not root.
 const ORDINARY: &str = "COGNIX_SANDBOX_ORDINARY";
@@ -28,7 +29,13 @@ pub(crate) type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     cognix_sandbox::run_if_asked();
-    let tests: Vec<Test> = [
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, word] = &words[..]
+        && first == "--sleep-in-a-sandbox"
+    {
+        limits::sleep_in_a_sandbox(word);
+    }
+    let tests = [
         visible::TESTS,
         changes::TESTS,
         root::TESTS,
@@ -38,76 +45,35 @@ fn main() -> ExitCode {
         escape::TESTS,
     ]
     .concat();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, word] = &arguments[..]
-        && first == "--sleep-in-a-sandbox"
-    {
-        limits::sleep_in_a_sandbox(word);
+    let arguments = Arguments::from_args();
+    let root = rustix::process::geteuid().is_root();
+    let twice = root && std::env::var_os(ORDINARY).is_none() && !arguments.list;
+    if !arguments.list {
+        let user = if root { "root" } else { "an ordinary user" };
+        println!("\nas {user}:");
     }
-    if arguments.iter().any(|argument| argument == "--list") {
-        for (name, _) in &tests {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<&String> = arguments
-        .iter()
-        .filter(|argument| !argument.starts_with('-'))
-        .collect();
-    let chosen: Vec<Test> = tests
-        .into_iter()
-        .filter(|(name, _)| {
-            wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+    let trials = tests.into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
         })
-        .collect();
-    let failed = run_all(&chosen);
-    let user = if rustix::process::geteuid().is_root() {
-        "root"
-    } else {
-        "an ordinary user"
-    };
-    println!(
-        "\nas {user}: {} passed, {failed} failed",
-        chosen.len() - failed
-    );
-    let mut good = failed == 0;
-    if rustix::process::geteuid().is_root() && std::env::var_os(ORDINARY).is_none() {
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let mut failed = conclusion.has_failed();
+    if twice {
         let program = std::env::current_exe().expect("the test knows its file");
         let status = Command::new(program)
-            .args(&arguments)
+            .args(&words)
             .env(ORDINARY, "1")
             .current_dir("/")
             .uid(NOBODY)
             .gid(NOBODY)
             .status()
             .expect("the tests start again as an ordinary user");
-        good &= status.success();
+        failed |= !status.success();
     }
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match failed {
+        false => ExitCode::SUCCESS,
+        true => ExitCode::FAILURE,
     }
-}
-
-fn run_all(tests: &[Test]) -> usize {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((name, test)) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let started = std::time::Instant::now();
-                    let good = std::panic::catch_unwind(test).is_ok();
-                    failed.fetch_add(usize::from(!good), Ordering::Relaxed);
-                    let word = if good { "ok" } else { "FAILED" };
-                    println!(
-                        "test {name} ... {word} ({:.1} s)",
-                        started.elapsed().as_secs_f32()
-                    );
-                }
-            });
-        }
-    });
-    failed.into_inner()
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod debs;
 pub(crate) mod server;
+pub(crate) mod somebody;
 pub(crate) mod wheels;
 
 use std::path::{Path, PathBuf};
