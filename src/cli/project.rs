@@ -269,6 +269,13 @@ impl OpenProject {
                 "what is recorded of {step} was made of other packages or by another command"
             ));
         }
+        if let Some(layers) = self.project.layers_over_budget(lock) {
+            let budget = part.request.budget;
+            lines.push(format!(
+                "{layers} layers with those of build.run and extraPackages, more than the {budget} of layers.budget: wheels \
+                 have to share layers"
+            ));
+        }
         let changes = part.request.changes(&self.project.request());
         let inputs = lock.input_changes(&self.project.wanted_inputs());
         let changes = changes.iter().chain(&inputs);

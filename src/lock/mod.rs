@@ -139,6 +139,16 @@ impl VariantLock {
         self.request.digest()
     }
 
+    /// How many layers an image of any platform has at most, `further` of them of what the lock does not tell of: commands
+    /// and extra packages.
+    pub fn most_layers(&self, further: usize) -> usize {
+        let layers = self.platforms.values().map(|platform| {
+            let others = layers::others(&platform.interpreter, self.request.bytecode, further);
+            layers::count(platform, others)
+        });
+        layers.max().unwrap_or_default()
+    }
+
     /// The part for one platform; `None` if the lock was not made for it.
     pub fn platform(&self, architecture: Architecture) -> Option<LockedPlatform<'_>> {
         let locked = self.platforms.get(&architecture)?;

@@ -35,6 +35,8 @@ pub struct Question<'a> {
     pub mirrors: &'a Mirrors,
     /// What the image's Python implies on each platform of the request, in its order.
     pub platforms: Vec<Platform>,
+    /// How many layers the image has besides those that the lock tells of: commands, extra packages.
+    pub further_layers: usize,
     /// Key rings of the Debian archives that are signed with keys of their own, by input.
     pub keys: BTreeMap<String, Vec<Vec<u8>>>,
     /// A lock of another tool whose versions must hold.
@@ -377,8 +379,8 @@ async fn resolve_platform(
     let build = rooms.chosen(&packages).await?;
     let imported = pins.map(|pins| pins.compare(&packages)).transpose()?;
     layers::place_requested(&mut debian, request.budget, earlier);
-    let further = usize::from(interpreter.archive().is_some()) + usize::from(request.bytecode);
-    layers::place_wheels(&mut packages, &debian, further, request.budget, earlier)?;
+    let others = layers::others(&interpreter, request.bytecode, question.further_layers);
+    layers::place_wheels(&mut packages, &debian, others, request.budget, earlier)?;
     let locked = PlatformLock {
         python: PythonLock { packages },
         build,

@@ -102,6 +102,19 @@ impl Project {
         })
     }
 
+    /// How many layers hold what a lock does not tell of: a command or an extra package each.
+    fn further_layers(&self) -> usize {
+        self.loaded.effective.steps.len() + self.variant.extra_packages
+    }
+
+    /// The number of layers that an image of a lock would have, where that is more than it may: commands or extra packages
+    /// were added, and wheels have to share layers now.
+    pub fn layers_over_budget(&self, lock: &Lock) -> Option<usize> {
+        let part = lock.variant(self.variant())?;
+        let most = part.most_layers(self.further_layers());
+        (u32::try_from(most).unwrap_or(u32::MAX) > part.request.budget).then_some(most)
+    }
+
     fn pins(&self) -> BTreeMap<String, InputPin> {
         let indexes = self.settings.indexes().into_iter();
         let named = indexes.filter(|input| ![PYPI, PYTORCH].contains(&input.name.as_str()));
@@ -197,6 +210,7 @@ impl Project {
                 request: project.request(),
                 mirrors,
                 platforms: project.platforms.clone(),
+                further_layers: project.further_layers(),
                 keys: project.trusted_keys()?,
                 import: import.clone().map(|lock| project.import(lock)),
                 sandbox: workshop.map(|workshop| -> Box<dyn Sandbox + '_> {

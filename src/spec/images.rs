@@ -30,6 +30,7 @@ pub(super) fn variant<'e, 'a>(
     keys.only_known()?;
     let name = keys.path.rsplit('.').next().unwrap_or_default();
     let extra = keys.items("extraPackages", "a list of derivations")?;
+    let extra_packages = extra.map_or(0, |extra| extra.len());
     Ok(Variant {
         name: name.to_owned(),
         python: keys.text("python")?,
@@ -53,7 +54,8 @@ pub(super) fn variant<'e, 'a>(
             })?
             .unwrap_or_default(),
         pins: overrides.pins,
-        has_derivations: overrides.replaces || extra.is_some_and(|extra| !extra.is_empty()),
+        has_derivations: overrides.replaces || extra_packages > 0,
+        extra_packages,
     })
 }
 

@@ -47,6 +47,8 @@ pub struct Variant {
     /// Whether the variant has extra packages or replaces any: whether there is something to ask for before
     /// instantiating.
     pub has_derivations: bool,
+    /// How many extra packages the variant has: each is a layer.
+    pub extra_packages: usize,
 }
 
 impl Variant {

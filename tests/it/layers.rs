@@ -292,3 +292,40 @@ fn rec_5_two_debian_packages_with_one_path_are_settled_by_a_rule() {
         "{said}"
     );
 }
+
+#[test]
+fn commands_have_room_beside_many_wheels() {
+    const COUNT: usize = 110;
+    let world = World::new();
+    wheels::publish(&world.server, &packages(COUNT));
+    let requirements: String = (0..COUNT).map(|at| format!("package-{at:03}\n")).collect();
+    let project = world.project("model", &requirements);
+    succeed(world.cognix("store").arg("lock").arg(&project));
+    let versions = |lock: &str| {
+        let lines = lock.lines().filter(|line| line.contains("\"sha256\""));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lock = || std::fs::read_to_string(project.join("cognix.lock")).expect("a lock");
+    let before = lock();
+
+    let text = std::fs::read_to_string(project.join("cog.yaml")).expect("our own");
+    let commands = "build:\n  run: [echo 1, echo 2, echo 3, echo 4, echo 5]\n";
+    write(
+        &project.join("cog.yaml"),
+        text.replacen("build:\n", commands, 1),
+    );
+    let plan = || {
+        let mut command = world.cognix("store");
+        command.arg("plan").arg(&project);
+        command
+    };
+    let stale = fail(&mut plan(), 78);
+    assert!(
+        stale.contains(" layers with those of build.run and extraPackages, more than the 100 of"),
+        "{stale}"
+    );
+    succeed(world.cognix("store").arg("lock").arg(&project));
+    assert_eq!(versions(&before), versions(&lock()));
+    let planned = String::from_utf8(succeed(&mut plan()).stdout).expect("text");
+    assert!(planned.contains(" of at most 100, "), "{planned}");
+}

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cognix_derivations::Sha256;
 
-use super::{DebGroup, DebianLock, LockedDeb, LockedWheel, PlatformLock};
+use super::{DebGroup, DebianLock, LockedDeb, LockedInterpreter, LockedWheel, PlatformLock};
 
 /// The rule of new locks.
 const RULE: &str = "largest-alone-16-by-name-1";
@@ -58,8 +58,8 @@ pub struct UnknownRule {
 /// More packages than the layers of the budget can hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a budget of {budget} layers leaves none for {wheels} wheels: {others} hold Debian packages, the interpreter and the \
-     model; raise layers.budget in cognix.nix (100 is usual, 126 the most)"
+    "a budget of {budget} layers leaves none for {wheels} wheels: {others} hold Debian packages, the interpreter, commands \
+     and the model; raise layers.budget in cognix.nix (100 is usual, 126 the most)"
 )]
 pub struct BudgetTooSmall {
     budget: usize,
@@ -76,17 +76,31 @@ pub(super) fn check_rule(id: &str) -> Result<(), UnknownRule> {
     Err(UnknownRule { found })
 }
 
-/// Says for each wheel which layer it shares, if it does. `further` layers hold what only some images have: an interpreter
-/// that is not Debian's, bytecode.
+/// How many layers hold neither wheels nor Debian packages. `further` are those of which the lock says nothing: commands of
+/// `build.run`, extra packages of the spec.
+pub(super) fn others(interpreter: &LockedInterpreter, bytecode: bool, further: usize) -> usize {
+    OTHERS + usize::from(interpreter.archive().is_some()) + usize::from(bytecode) + further
+}
+
+/// How many layers an image of a lock has at most: one that turns out to be empty is left out.
+pub(super) fn count(lock: &PlatformLock, others: usize) -> usize {
+    let wheels = &lock.python.packages;
+    let wheels = wheels
+        .iter()
+        .map(|wheel| wheel.layer.as_deref().unwrap_or(&wheel.name));
+    layers_of(&lock.debian) + wheels.collect::<BTreeSet<_>>().len() + others
+}
+
+/// Says for each wheel which layer it shares, if it does. The [`others`] are neither wheels nor Debian packages.
 pub(super) fn place_wheels(
     wheels: &mut [LockedWheel],
     debian: &DebianLock,
-    further: usize,
+    others: usize,
     budget: u32,
     earlier: Option<&PlatformLock>,
 ) -> Result<(), BudgetTooSmall> {
     let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-    let others = layers_of(debian) + further + OTHERS;
+    let others = layers_of(debian) + others;
     let earlier: BTreeMap<&str, &LockedWheel> = earlier
         .iter()
         .flat_map(|lock| &lock.python.packages)
@@ -112,7 +126,8 @@ pub(super) fn place_wheels(
         layers: budget.saturating_sub(others),
         groups: (budget / 4).clamp(1, GROUPS),
     };
-    let places = place(&items, room).ok_or(BudgetTooSmall {
+    let places = place(&items, room).filter(|_| others <= budget);
+    let places = places.ok_or(BudgetTooSmall {
         budget,
         others,
         wheels: items.len(),

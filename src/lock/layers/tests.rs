@@ -28,7 +28,7 @@ fn placed(
     let mut platform = amd64(&mut lock).clone();
     platform.debian.packages.clear();
     wheels.sort_by(|one, other| one.name.cmp(&other.name));
-    place_wheels(&mut wheels, &platform.debian, 0, budget, earlier).expect("room for groups");
+    place_wheels(&mut wheels, &platform.debian, OTHERS, budget, earlier).expect("room for groups");
     platform.python.packages = wheels;
     platform
 }
@@ -93,12 +93,47 @@ fn the_largest_stay_alone_and_the_budget_is_used_up() {
         releases: Vec::new(),
         packages: Vec::new(),
     };
-    let error = place_wheels(&mut too_many, &empty, 0, 3, None).expect_err("no layer is left");
+    let error = place_wheels(&mut too_many, &empty, OTHERS, 3, None).expect_err("no layer is left");
     assert!(
         error
             .to_string()
             .starts_with("a budget of 3 layers leaves none for 3 wheels"),
         "{error}"
+    );
+}
+
+#[test]
+fn commands_and_extra_packages_have_room() {
+    let mut lock = example();
+    let debian = amd64(&mut lock).debian.clone();
+    let interpreter = amd64(&mut lock).interpreter.clone();
+    let others = |further| others(&interpreter, true, further);
+    let place = |further, earlier| {
+        let mut platform = amd64(&mut example()).clone();
+        let mut wheels = wheels(210);
+        place_wheels(&mut wheels, &debian, others(further), 100, earlier).expect("room");
+        platform.python.packages = wheels;
+        platform
+    };
+    let without = place(0, None);
+    assert_eq!(count(&without, others(0)), 100);
+    let with_commands = place(5, None);
+    assert_eq!(count(&with_commands, others(5)), 100);
+    // Commands that came later make the lock one of too many layers; placed again, the groups stay.
+    assert_eq!(count(&without, others(5)), 105);
+    let again = place(5, Some(&without));
+    assert_eq!(count(&again, others(5)), 100);
+    let groups = |lock: &PlatformLock| -> BTreeMap<String, String> {
+        let grouped = lock.python.packages.iter();
+        let grouped = grouped.filter_map(|wheel| Some((wheel.name.clone(), wheel.layer.clone()?)));
+        grouped.collect()
+    };
+    let (before, after) = (groups(&without), groups(&again));
+    assert_eq!(after.len(), before.len() + 5);
+    assert!(
+        before
+            .iter()
+            .all(|(name, group)| after.get(name) == Some(group))
     );
 }
 
