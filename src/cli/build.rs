@@ -147,7 +147,7 @@ impl BuildArgs {
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
             events: Arc::clone(&progress) as _,
             cancel: work.cancel.clone(),
-            sandbox: self.steps.sandbox()?,
+            sandbox: self.steps.sandbox(&self.choice.limits)?,
         };
         let target = (derivations.image.clone(), output);
         let realised =
@@ -165,7 +165,7 @@ impl BuildArgs {
             options: self.image.options(project.project.root())?,
             lock,
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
-            sandbox: self.steps.sandbox()?,
+            sandbox: self.steps.sandbox(&self.choice.limits)?,
         })
     }
 }
@@ -244,6 +244,7 @@ pub(super) fn build(
     );
     progress.finish();
     let realised = realised?;
+    say_what_was_run(store, printer, &instantiated)?;
     let image = project
         .project
         .record_image(store, architecture, &instantiated, &realised)
@@ -254,6 +255,32 @@ pub(super) fn build(
         instantiated,
         realised,
     })
+}
+
+/// Which maintainer scripts have made a part of the image, and which modules have no bytecode.
+fn say_what_was_run(
+    store: &Store,
+    printer: Printer,
+    instantiated: &ImageDerivations,
+) -> Result<(), Failure> {
+    if !printer.is_verbose() {
+        return Ok(());
+    }
+    let scripts = crate::pipeline::scripts(store, instantiated).map_err(pipeline_failure)?;
+    for (package, outcomes) in scripts.iter().flat_map(|scripts| &scripts.packages) {
+        for outcome in outcomes.iter().filter(|outcome| !outcome.run.is_empty()) {
+            let why: Vec<&str> = outcome.run.iter().map(String::as_str).collect();
+            let (script, why) = (&outcome.script, why.join("; "));
+            printer.detail(format!("script {package} {script} was run: {why}"));
+        }
+    }
+    let modules = crate::pipeline::without_bytecode(store, instantiated);
+    for (package, modules) in modules.map_err(pipeline_failure)? {
+        for module in modules {
+            printer.detail(format!("no bytecode of {package}: {module}"));
+        }
+    }
+    Ok(())
 }
 
 /// Said before anything is built.

@@ -11,6 +11,7 @@ use cognix_store::realise::{Checked, OutputDifference, Verdict};
 use cognix_store::{ErrorKind, Store};
 use serde_json::{Value, json};
 
+use super::limits::LimitArgs;
 use super::printer::Printer;
 use super::progress::Progress;
 use super::project::{OpenProject, ProjectArgs, VariantArg, Work, default_jobs, pipeline_failure};
@@ -46,6 +47,8 @@ pub(super) struct CheckArgs {
     jobs: Option<u16>,
     #[command(flatten)]
     steps: StepArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 impl CheckArgs {
@@ -158,7 +161,7 @@ impl CheckArgs {
             jobs: self.jobs.map_or_else(default_jobs, usize::from),
             events: Arc::clone(&progress) as _,
             cancel: work.cancel.clone(),
-            sandbox: self.steps.sandbox()?,
+            sandbox: self.steps.sandbox(&self.limits)?,
         };
         let mut step = None;
         let mut reports = Vec::new();

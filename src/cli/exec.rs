@@ -63,7 +63,7 @@ impl ExecArgs {
                 &self.choice,
             )?,
             jobs: default_jobs(),
-            sandbox: self.steps.sandbox()?,
+            sandbox: self.steps.sandbox(&self.choice.limits)?,
         };
         let store = global.open_store()?;
         let built = super::build::build(&store, printer, &project, architecture, &request)?;

@@ -8,6 +8,7 @@ use clap::Args;
 use cognix_store::ErrorKind;
 use serde_json::{Value, json};
 
+use super::limits::LimitArgs;
 use super::printer::{Printer, size};
 use super::progress::Progress;
 use super::project::{OpenProject, ProjectArgs, VariantArg, Work, pipeline_failure};
@@ -53,7 +54,7 @@ pub(super) struct LockArgs {
     steps: StepArgs,
 }
 
-/// How versions are chosen.
+/// How versions are chosen, and what programs may use that are run for it, or later to build what was chosen.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ChoiceArgs {
     /// Leave out Python packages uploaded after this date or moment [default: the start of today, UTC].
@@ -62,6 +63,8 @@ pub(super) struct ChoiceArgs {
     /// Ask no network: choose from what earlier runs have left in the cache.
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
 }
 
 impl LockArgs {
@@ -104,7 +107,11 @@ impl LockArgs {
             _ => self.make(&project, global, printer, before, &names)?,
         };
         let lock = &mut change.resolved.lock;
-        if self.steps.record(&project, global, lock, printer)? {
+        let sandbox = self.steps.sandbox(&self.choice.limits)?;
+        let recorded = self
+            .steps
+            .record(&project, global, sandbox, lock, printer)?;
+        if recorded {
             project.project.write_lock(lock).map_err(pipeline_failure)?;
             printer.note(format!("wrote {FILE_NAME}"));
         }
@@ -141,7 +148,7 @@ impl LockArgs {
             exclude_newer: self.choice.exclude_newer.clone(),
             ..LockOptions::default()
         };
-        let resolved = resolve(project, global, printer, options, self.choice.offline)?;
+        let resolved = resolve(project, global, printer, options, &self.choice)?;
         let moves = before.map_or(Vec::new(), |before| resolved.lock.moves_since(&before));
         for name in &update.inputs {
             let inputs = inputs_before.as_ref().and_then(|inputs| inputs.get(name));
@@ -214,7 +221,7 @@ pub(super) fn make(
         exclude_newer: choice.exclude_newer.clone(),
         ..LockOptions::default()
     };
-    Ok(resolve(project, global, printer, options, choice.offline)?.lock)
+    Ok(resolve(project, global, printer, options, choice)?.lock)
 }
 
 fn resolve(
@@ -222,14 +229,14 @@ fn resolve(
     global: &Global,
     printer: Printer,
     options: LockOptions,
-    offline: bool,
+    choice: &ChoiceArgs,
 ) -> Result<Resolved, Failure> {
     let work = Work::new()?;
     let progress = Arc::new(Progress::new(printer));
-    let mirrors = project.find_mirrors(offline)?;
+    let mirrors = project.find_mirrors(choice.offline)?;
     let options = LockOptions {
         cancel: work.cancel.clone(),
-        workshop: Some(global.workshop(Arc::clone(&progress) as _)?),
+        workshop: Some(global.workshop(Arc::clone(&progress) as _, &choice.limits)?),
         ..options
     };
     let before = options.arranged.clone();

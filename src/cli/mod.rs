@@ -8,6 +8,7 @@ mod eval;
 mod exec;
 mod failure;
 mod image_args;
+mod limits;
 mod lock;
 mod log;
 mod nar;
@@ -196,12 +197,17 @@ impl Global {
     }
 
     /// Where build backends of Python packages run while a lock is made.
-    fn workshop(&self, events: Arc<dyn EventSink>) -> Result<Workshop, Failure> {
+    fn workshop(
+        &self,
+        events: Arc<dyn EventSink>,
+        limits: &limits::LimitArgs,
+    ) -> Result<Workshop, Failure> {
         let root = self.store_root()?;
         Ok(Workshop {
             open: Box::new(move || Ok(Store::open(&root)?)),
             jobs: project::default_jobs(),
             events,
+            sandbox: limits.sandbox(),
         })
     }
 

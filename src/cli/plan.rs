@@ -96,6 +96,11 @@ fn text(plan: &crate::pipeline::Plan) -> String {
         text.push('\n');
     }
     text.push_str(&scripts(plan.scripts.as_ref()));
+    for (package, modules) in &plan.without_bytecode {
+        for module in modules {
+            text.push_str(&format!("  no bytecode of {package:<13} {module}\n"));
+        }
+    }
     for item in &plan.downloads {
         let size = item.size.map_or("of unknown size".to_owned(), size);
         text.push_str(&format!("  fetch {:<60} {size}\n", item.name));

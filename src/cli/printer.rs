@@ -69,9 +69,14 @@ impl Printer {
 
     /// Says something that only a curious user wants to know.
     pub(super) fn detail(&self, text: impl std::fmt::Display) {
-        if self.verbosity >= Verbosity::Verbose {
+        if self.is_verbose() {
             self.error(text);
         }
+    }
+
+    /// Whether [`Self::detail`] says anything.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbosity >= Verbosity::Verbose
     }
 
     /// Says something that is said even when quiet.

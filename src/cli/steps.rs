@@ -8,6 +8,7 @@ use clap::Args;
 use cognix_store::ErrorKind;
 use cognix_store::build::foreign::Secrets;
 
+use super::limits::LimitArgs;
 use super::printer::Printer;
 use super::progress::Progress;
 use super::project::{OpenProject, Work, default_jobs, pipeline_failure};
@@ -33,7 +34,7 @@ pub(super) struct StepArgs {
 
 impl StepArgs {
     /// Reads the secrets.
-    pub(super) fn sandbox(&self) -> Result<SandboxOptions, Failure> {
+    pub(super) fn sandbox(&self, limits: &LimitArgs) -> Result<SandboxOptions, Failure> {
         let mut secrets = Secrets::new();
         for secret in &self.secrets {
             secrets.insert(&secret.id, secret.read()?);
@@ -41,7 +42,7 @@ impl StepArgs {
         Ok(SandboxOptions {
             secrets,
             network: self.allow_network,
-            ..SandboxOptions::default()
+            ..limits.sandbox()
         })
     }
 
@@ -51,6 +52,7 @@ impl StepArgs {
         &self,
         project: &OpenProject,
         global: &Global,
+        mut sandbox: SandboxOptions,
         lock: &mut Lock,
         printer: Printer,
     ) -> Result<bool, Failure> {
@@ -60,7 +62,6 @@ impl StepArgs {
             return Ok(false);
         }
         let store = global.open_store()?;
-        let mut sandbox = self.sandbox()?;
         sandbox.network = true;
         let work = Work::new()?;
         let progress = Arc::new(Progress::new(printer));
@@ -236,11 +237,12 @@ mod tests {
             secrets,
             allow_network: false,
         };
-        let sandbox = args.sandbox().expect("readable");
+        let sandbox = args.sandbox(&LimitArgs::default()).expect("readable");
         assert_eq!(sandbox.secrets.get("token"), Some(&b"very secret"[..]));
         assert!(!format!("{args:?} {sandbox:?}").contains("very"));
         std::fs::write(&place, vec![b'x'; 600 << 10]).expect("writable");
-        let error = args.sandbox().expect_err("too large").to_string();
+        let error = args.sandbox(&LimitArgs::default());
+        let error = error.expect_err("too large").to_string();
         assert!(error.contains("larger than 500 KiB"), "{error}");
     }
 }

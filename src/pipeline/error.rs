@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use cognix_derivations::{StorePath, StorePathError};
+use cognix_sandbox::{Outcome, SandboxError};
 use cognix_store::build::foreign::ForeignError;
 use cognix_store::realise::StepError;
 use cognix_store::{BuildError, ErrorKind, FetchError, RealiseError, StoreError};
@@ -21,7 +22,7 @@ use crate::lock::why::WhyError;
 use crate::lock::{Architecture, InputError, LockFileError, ResolveError};
 use crate::mirrors::MirrorsError;
 use crate::mirrors::standalone::{SETTING, STANDALONE};
-use crate::recipes::RecipeError;
+use crate::recipes::{self, RecipeError};
 use crate::spec::SpecError;
 
 /// An error of any stage.
@@ -205,7 +206,7 @@ impl PipelineError {
             }
             Self::Realise(error) => return realise_hint(error, self.kind()),
             Self::Interpreter { .. } => return Some(other_interpreter()),
-            Self::System { derivation, .. } if derivation.ends_with("-bytecode") => {
+            Self::System { derivation, .. } if recipes::compiled_package(derivation).is_some() => {
                 WITHOUT_BYTECODE
             }
             Self::System { .. } => ELSEWHERE_BUILT,
@@ -260,6 +261,9 @@ const ELSEWHERE_BUILT: &str =
 const WITHOUT_BYTECODE: &str = "`bytecode = false;` in cognix.nix, or in one of its images, leaves bytecode out; otherwise build it \
     on such a machine, or choose with --platform one that this machine is";
 
+const NO_SANDBOX_FOR_BYTECODE: &str = "the sandbox was for Python's bytecode: `bytecode = false;` in cognix.nix, or in one of its \
+    images, leaves bytecode out";
+
 const ELSEWHERE: &str = "look at the network, or name another mirror with --mirror NAME=URL";
 
 /// Every way around an archive that is not to be had here.
@@ -295,8 +299,14 @@ fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<String> {
 fn foreign_hint(error: &ForeignError, derivation: &StorePath) -> Option<String> {
     let hint = match error {
         error if error.has_log() => {
-            return Some(format!("`cognix log {derivation}` shows the whole log"));
+            let log = format!("`cognix log {derivation}` shows the whole log");
+            return Some(match limit_hint(error) {
+                Some(limit) => format!("{limit}\n  {log}"),
+                None => log,
+            });
         }
+        ForeignError::Unavailable(_) if is_bytecode(derivation) => NO_SANDBOX_FOR_BYTECODE,
+        ForeignError::System { .. } if is_bytecode(derivation) => WITHOUT_BYTECODE,
         ForeignError::MissingSecret { id } => {
             return Some(format!(
                 "give its value with --secret id={id},src=FILE or --secret id={id},env=VARIABLE"
@@ -312,6 +322,46 @@ fn foreign_hint(error: &ForeignError, derivation: &StorePath) -> Option<String> 
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// What lets a program use more, where that is what it was ended for, or may have failed for.
+fn limit_hint(error: &ForeignError) -> Option<&'static str> {
+    const KILLED: i32 = 9;
+    Some(match error {
+        ForeignError::Limit { source, .. } => match source {
+            SandboxError::TimedOut { .. } => {
+                "--timeout TIME, or COGNIX_TIMEOUT, lets programs run longer"
+            }
+            SandboxError::Silent { .. } => {
+                "--max-silent-time TIME, or COGNIX_MAX_SILENT_TIME, lets programs be silent for longer"
+            }
+            SandboxError::DiskFull { .. } => {
+                "--max-disk SIZE, or COGNIX_MAX_DISK, lets programs keep more"
+            }
+            _ => return None,
+        },
+        ForeignError::Ended { outcome, log, .. } => {
+            let is_refused = |line: &String| FORK_REFUSED.iter().any(|text| line.contains(text));
+            match outcome {
+                Outcome::Signalled(KILLED) => {
+                    "most likely there was not enough memory: of the machine, or by --max-memory or COGNIX_MAX_MEMORY"
+                }
+                _ if log.iter().any(is_refused) => {
+                    "--max-processes N, or COGNIX_MAX_PROCESSES, lets programs have more processes"
+                }
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// What programs say that may have no more processes.
+const FORK_REFUSED: [&str; 2] = ["Resource temporarily unavailable", "Cannot fork"];
+
+fn is_bytecode(derivation: &StorePath) -> bool {
+    let name = derivation.name();
+    recipes::compiled_package(name.strip_suffix(".drv").unwrap_or(name)).is_some()
 }
 
 fn fetch_hint(error: &FetchError) -> Option<String> {

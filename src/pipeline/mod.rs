@@ -8,7 +8,10 @@
 //! It translates between the rooms, so that early ones never import later ones, and does nothing else.
 
 mod additions;
+mod bytecode;
 mod error;
+#[cfg(test)]
+mod error_tests;
 mod locking;
 mod outputs;
 #[cfg(all(test, feature = "network-tests"))]
@@ -42,11 +45,14 @@ use crate::spec::{self, Derivations, Settings, Variant};
 use sdk::Sdk;
 
 pub use additions::ImageDerivations;
+pub use bytecode::without_bytecode;
 pub use error::PipelineError;
 pub use locking::LockOptions;
 pub use outputs::{SpecCheck, check_spec, show_spec, spec_package};
 pub use realisation::{Realisation, SandboxOptions};
-pub use record::{ImageLayer, ImageRecord, Plan, PlannedLayer, PlannedStep, Scripts, plan};
+pub use record::{
+    ImageLayer, ImageRecord, Plan, PlannedLayer, PlannedStep, Scripts, plan, scripts,
+};
 pub use run::{ExecOptions, Images, exec, load_images, unpack_image, write_images};
 
 pub use sdk::{SdkError, SdkWheels};

@@ -44,6 +44,8 @@ pub struct SandboxOptions {
     pub network: bool,
     /// What a program may use.
     pub limits: Limits,
+    /// How many cores a program is told that it has; those of the machine where nothing is said.
+    pub cores: Option<usize>,
 }
 
 impl Realisation {
@@ -101,12 +103,14 @@ impl Realisation {
             secrets,
             network,
             limits,
+            cores,
         } = self.sandbox;
         let foreign = ForeignBuilder {
             sandbox: Sandbox::current(),
             secrets,
             network,
             limits,
+            cores,
         };
         Realiser {
             store: self.store,

@@ -1,11 +1,13 @@
 //! What is known about an image: before it is built (a plan) and afterwards (a record).
 
+use std::collections::BTreeMap;
+
 use cognix_derivations::{Sha256, StorePath};
 use cognix_store::realise::plan::Action;
 use cognix_store::{Realised, Store, realise};
 use serde::Serialize;
 
-use super::{PipelineError, Project};
+use super::{PipelineError, Project, without_bytecode};
 use crate::builtins::image::{CONFIG_FILE, LAYERS_FILE, LayerSummary, MANIFEST_FILE};
 use crate::builtins::system::SCRIPTS_FILE;
 pub use crate::builtins::system::Scripts;
@@ -146,6 +148,8 @@ pub struct Plan {
     pub totals: LayerTotals,
     /// What becomes of the packages' maintainer scripts. Not known before the packages were unpacked once.
     pub scripts: Option<Scripts>,
+    /// Modules that have no bytecode, by package, with their reasons; of packages that were compiled here before.
+    pub without_bytecode: BTreeMap<String, Vec<String>>,
 }
 
 /// The files a build would fetch.
@@ -279,11 +283,15 @@ pub fn plan(
         },
         layers,
         scripts: scripts(store, instantiated)?,
+        without_bytecode: without_bytecode(store, instantiated)?,
     })
 }
 
 /// What becomes of the packages' scripts, where that was worked out before.
-fn scripts(store: &Store, instantiated: &Instantiated) -> Result<Option<Scripts>, PipelineError> {
+pub fn scripts(
+    store: &Store,
+    instantiated: &Instantiated,
+) -> Result<Option<Scripts>, PipelineError> {
     let Some(system) = &instantiated.system else {
         return Ok(None);
     };
@@ -299,7 +307,8 @@ fn scripts(store: &Store, instantiated: &Instantiated) -> Result<Option<Scripts>
     Ok(Some(scripts))
 }
 
-fn known_output(
+/// An output that is in the store.
+pub(super) fn known_output(
     store: &Store,
     instantiated: &Instantiated,
     derivation: &StorePath,

@@ -19,6 +19,8 @@ pub struct Workshop {
     pub jobs: usize,
     /// Who is told.
     pub events: Arc<dyn EventSink>,
+    /// What backends may use. They have no secrets and no network.
+    pub sandbox: SandboxOptions,
 }
 
 /// A workshop, and where one image's files come from.
@@ -43,7 +45,7 @@ impl ImageWorkshop<'_> {
             jobs: self.workshop.jobs,
             events: Arc::clone(&self.workshop.events),
             cancel: self.cancel.clone(),
-            sandbox: SandboxOptions::default(),
+            sandbox: self.workshop.sandbox.clone(),
         };
         let realised = realisation.outputs(&graph, std::slice::from_ref(&target));
         let realised = realised.await?;

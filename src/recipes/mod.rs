@@ -54,6 +54,7 @@ use crate::lock::{LockedDeb, LockedPlatform, LockedWheel};
 
 pub use additions::{Additions, Extra};
 use bytecode::Compiler;
+pub use bytecode::{REPORT, compiled_package};
 pub use cog_runtime::Runtime;
 pub use interpreter::InterpreterFetch;
 use python_packages::Packages;

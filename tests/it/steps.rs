@@ -249,6 +249,86 @@ mod sandboxed {
         root
     }
 
+    #[test]
+    fn lim_3_a_program_ends_at_its_limit_and_the_option_is_named() {
+        let world = world();
+        let grow = "- while :; do cat /usr/bin/bash; done > /opt/large";
+        for (name, run, options, words) in [
+            (
+                "time",
+                "- while :; do echo word; done",
+                ["--timeout", "2s"],
+                "--timeout TIME",
+            ),
+            (
+                "silence",
+                "- while :; do :; done",
+                ["--max-silent-time", "2"],
+                "--max-silent-time TIME",
+            ),
+            ("disk", grow, ["--max-disk", "4M"], "--max-disk SIZE"),
+        ] {
+            let project = project(&world, name, run);
+            let mut build = world.cognix("store");
+            let text = fail(build.arg("build").args(options).arg(&project), 101);
+            assert!(
+                text.contains(words) && text.contains("cognix log /nix/store/"),
+                "{text}"
+            );
+        }
+        let project = project(
+            &world,
+            "log",
+            "- for i in 1 2 3 4 5; do echo \"$PATH $i\"; done",
+        );
+        let mut build = world.cognix("store");
+        build.arg("build").env("COGNIX_MAX_BUILD_LOG_SIZE", "100");
+        succeed(build.arg(&project));
+        let plan = json(
+            world
+                .cognix("store")
+                .args(["plan", "--format", "json"])
+                .arg(&project),
+        );
+        let step = plan["steps"][0]["drvPath"].as_str().expect("a derivation");
+        let log = succeed(world.cognix("store").args(["log", step])).stdout;
+        let log = String::from_utf8(log).expect("UTF-8");
+        assert!(
+            log.contains("[log cut after ") && !log.contains(" 5\n"),
+            "{log}"
+        );
+    }
+
+    #[test]
+    fn box_7_without_user_namespaces_a_command_is_refused_with_the_setting() {
+        let world = world();
+        let project = project(&world, "model", "- echo 1");
+        succeed(world.cognix("store").arg("lock").arg(&project));
+        // In a namespace of our own the switch can be turned without any right.
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c"]);
+        command
+            .arg("echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"")
+            .arg("sh");
+        let build = world.cognix("store");
+        command
+            .arg(crate::world::COGNIX)
+            .args(build.get_args())
+            .args(["build"])
+            .arg(&project);
+        for (name, value) in build.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let text = fail(&mut command, 77);
+        assert!(
+            text.contains("sysctl user.max_user_namespaces=10000"),
+            "{text}"
+        );
+    }
+
     const COMMANDS: &str = "- mkdir -p /opt/made && echo text > /opt/made/file && chmod 750 /opt/made && chown 990:991 /opt/made/file\n\
         - rm -r /usr/share/doc /venv/lib/python3.11/site-packages/alpha && ln -s made /opt/link\n\
         - chmod 4755 /usr/bin/mawk && rm /opt/made/file && mkdir /opt/made/file && touch /opt/made/file/x && mkdir -p /src && echo old > /src/predict.py && chmod 700 /src\n\

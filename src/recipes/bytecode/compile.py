@@ -55,11 +55,16 @@ def modules(source):
             yield path, files[relative]
 
 
+def bytecode_of(path):
+    """Where the bytecode of a module is kept; not of an absolute path, for `/a.py` would become `__pycache__/…`."""
+    return "/" + importlib.util.cache_from_source(path[1:])
+
+
 def compile_all(sources, results):
     """One pass: a file of bytecode at each place below `results`, or the reason in a file beside it."""
     for source in sources:
         for path, text in modules(source):
-            place = results + importlib.util.cache_from_source(path)
+            place = results + bytecode_of(path)
             os.makedirs(os.path.dirname(place), exist_ok=True)
             shown = source.get("prefix", "") + path
             try:
@@ -96,7 +101,7 @@ def main():
     compiled, left_out = 0, []
     for source in sources:
         for path, _ in modules(source):
-            name = importlib.util.cache_from_source(path)
+            name = bytecode_of(path)
             first, second = [read(results + name) for results in passes]
             reason = read(passes[0] + name + ".failed")
             if first is None:

@@ -21,10 +21,19 @@ use crate::lock::{Architecture, LockedInterpreter, LockedPlatform, LockedWheel};
 
 /// What makes the files.
 const SCRIPT: &str = include_str!("compile.py");
+/// How the derivations are called, after the package.
+const NAME: &str = "-bytecode";
+/// The output that lists the modules without bytecode, a line each, with the reason.
+pub const REPORT: &str = "report";
 /// Debian packages that an interpreter is linked with or imports from, besides those named after its version.
 const LINKED: [&str; 4] = ["libc6", "libexpat1", "libgcc-s1", "zlib1g"];
 /// Where Debian's packages have their modules, and how the names of those begin that have any besides the interpreter's.
 const DEBIAN_MODULES: (&str, &str) = ("usr/lib", "python3-");
+
+/// What a derivation of bytecode compiles, from its name.
+pub fn compiled_package(derivation: &str) -> Option<&str> {
+    derivation.strip_suffix(NAME)
+}
 
 /// Compiles for one image.
 pub(super) struct Compiler<'a> {
@@ -220,9 +229,9 @@ impl<'a> Compiler<'a> {
                 .collect(),
             ..Plan::default()
         };
-        let mut derivation = Derivation::builder(&format!("{name}-bytecode"))
+        let mut derivation = Derivation::builder(&format!("{name}{NAME}"))
             .floating_output("out")
-            .floating_output("report")
+            .floating_output(REPORT)
             .system(&format!("{}-linux", architecture.machine()))
             .builder(&loader)
             .env("PYTHONHASHSEED", "0")
@@ -246,3 +255,6 @@ impl<'a> Compiler<'a> {
         builder.add(&format!("the bytecode of {name}"), derivation.build())
     }
 }
+
+#[cfg(all(test, feature = "sandbox-tests"))]
+mod tests;

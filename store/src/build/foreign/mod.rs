@@ -73,6 +73,8 @@ pub struct ForeignBuilder {
     pub network: bool,
     /// What a program may use.
     pub limits: Limits,
+    /// How many cores a program is told that it has; those of the machine where nothing is said.
+    pub cores: Option<usize>,
 }
 
 impl ForeignBuilder {
@@ -83,6 +85,7 @@ impl ForeignBuilder {
             secrets: Secrets::new(),
             network: false,
             limits: Limits::default(),
+            cores: None,
         }
     }
 }
@@ -223,7 +226,7 @@ impl ForeignBuilder {
         place: &Place,
     ) -> Result<Prepared<'p>, BuildError> {
         let derivation = request.derivation;
-        let cores = cores(request);
+        let cores = cores(request, self.cores);
         let told = environment::tell(derivation, plan, cores)?;
         let mut mounts = place.mounts(request, plan)?;
         if !told.files.is_empty() {
@@ -286,8 +289,8 @@ impl ForeignBuilder {
 }
 
 /// How many cores a program is told that it has. A rebuild is told another number than a build, and has one.
-fn cores(request: &BuildRequest<'_>) -> usize {
-    match (request.is_rebuild, request.cores) {
+fn cores(request: &BuildRequest<'_>, said: Option<usize>) -> usize {
+    match (request.is_rebuild, said.unwrap_or(request.cores)) {
         (false, cores) => cores,
         (true, 1) => 2,
         (true, _) => 1,
