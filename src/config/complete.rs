@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::frameworks::{self, Frameworks, Notes, Wish};
 use super::image_name;
+use super::installer;
 use super::model::{Build, Model, SecretMount};
 use super::position::Spanned;
 use super::python::PythonVersion;
@@ -71,6 +72,9 @@ pub(super) fn complete(
         cudnn: build.and_then(|build| build.cudnn.as_ref()),
     };
     let frameworks = frameworks::choose(&wish, &mut install, notes);
+    if let Some(build) = build {
+        installer::require(build, file_name, &mut install);
+    }
     let mut system_packages: Vec<Spanned<String>> = Vec::new();
     for package in build.iter().flat_map(|build| &build.system_packages) {
         if !system_packages

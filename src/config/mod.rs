@@ -15,6 +15,7 @@ mod environment;
 mod finding;
 mod frameworks;
 mod image_name;
+mod installer;
 mod keys;
 mod load;
 mod model;

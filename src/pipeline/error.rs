@@ -8,6 +8,7 @@ use cognix_store::build::foreign::ForeignError;
 use cognix_store::realise::StepError;
 use cognix_store::{BuildError, ErrorKind, FetchError, RealiseError, StoreError};
 
+use super::missing_program;
 use super::variants::VariantError;
 use crate::builtins::source::SourceError;
 use crate::config::ConfigErrors;
@@ -217,8 +218,9 @@ impl PipelineError {
             } => {
                 let hint = realise_hint(source, self.kind());
                 let failed = self.kind() == ErrorKind::BuildFailed && !has_network;
-                let network = failed.then(|| WITHOUT_NETWORK.to_owned());
-                let hints: Vec<String> = hint.into_iter().chain(network).collect();
+                let other = missing_program::hint(source)
+                    .or_else(|| failed.then(|| WITHOUT_NETWORK.to_owned()));
+                let hints: Vec<String> = other.into_iter().chain(hint).collect();
                 return (!hints.is_empty()).then(|| hints.join("\n  "));
             }
             _ => return None,

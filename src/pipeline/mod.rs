@@ -13,6 +13,7 @@ mod error;
 #[cfg(test)]
 mod error_tests;
 mod locking;
+mod missing_program;
 mod outputs;
 #[cfg(all(test, feature = "network-tests"))]
 mod real_packages;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cognix_derivations::{DerivationGraph, StorePath};
 use cognix_sandbox::{Limits, Sandbox};
-use cognix_store::build::foreign::{self, ForeignBuilder, Secrets};
+use cognix_store::build::foreign::{self, ForeignBuilder, MachineNetwork, Secrets};
 use cognix_store::realise::plan::Action;
 use cognix_store::realise::{self, Checked, StepError};
 use cognix_store::{
@@ -108,7 +108,7 @@ impl Realisation {
         let foreign = ForeignBuilder {
             sandbox: Sandbox::current(),
             secrets,
-            network,
+            network: network.then(MachineNetwork::of_this_process),
             limits,
             cores,
         };

@@ -8,7 +8,7 @@ use cognix_derivations::{
     ContentAddress, HashAlgorithm, NixHash, StorePath, StorePathName, placeholder,
 };
 use cognix_store::build::foreign::{
-    ChangesRecord, Identity, OutputKind, Plan, SecretUse, UNLESS_EMPTY,
+    ChangesRecord, Identity, MachineNetwork, OutputKind, Plan, SecretUse, UNLESS_EMPTY,
 };
 use cognix_store::{CancellationToken, ErrorKind};
 
@@ -455,6 +455,6 @@ fn box_1_the_network_needs_permission() {
     let (message, status) = bench.failure(&target);
     assert!(message.contains("asks for the network"), "{message}");
     assert_eq!(status, 78);
-    bench.builder.network = true;
+    bench.builder.network = Some(MachineNetwork::default());
     assert_eq!(bench.text(&target), "\n");
 }

@@ -16,6 +16,7 @@
 mod changes;
 mod environment;
 mod error;
+mod machine_network;
 mod plan;
 mod record;
 mod root;
@@ -34,6 +35,7 @@ use cognix_sandbox::{
 };
 
 pub use error::ForeignError;
+pub use machine_network::MachineNetwork;
 pub use plan::{
     ATTRIBUTE, BUILD_DIRECTORY, Entry, Identity, OutputKind, Plan, PlanError, SecretUse,
     UNLESS_EMPTY,
@@ -69,8 +71,8 @@ pub struct ForeignBuilder {
     pub sandbox: Sandbox,
     /// The values that derivations ask for by name.
     pub secrets: Secrets,
-    /// Whether derivations that ask for the network have it.
-    pub network: bool,
+    /// The network that derivations have which ask for it; they fail where it is none.
+    pub network: Option<MachineNetwork>,
     /// What a program may use.
     pub limits: Limits,
     /// How many cores a program is told that it has; those of the machine where nothing is said.
@@ -83,7 +85,7 @@ impl ForeignBuilder {
         Self {
             sandbox,
             secrets: Secrets::new(),
-            network: false,
+            network: None,
             limits: Limits::default(),
             cores: None,
         }
@@ -105,7 +107,11 @@ impl Builder for ForeignBuilder {
         let place = Place::make(request)?;
         let prepared = self.prepare(request, &plan, &place)?;
         request.log.begin();
-        let needles = self.secrets.needles(prepared.ids());
+        let mut needles = self.secrets.needles(prepared.ids());
+        if prepared.plan.network {
+            let passwords = self.network.iter().flat_map(MachineNetwork::passwords);
+            needles.extend(passwords);
+        }
         let mut last = Tail::default();
         let finished = self.sandbox.run(
             &prepared.request,
@@ -233,7 +239,7 @@ impl ForeignBuilder {
             mounts.push(place.build_folder(&told.files)?);
         }
         let program = derivation.builder_name();
-        let request = Request {
+        let mut request = Request {
             root: root::lowers(request, plan)?,
             access: match plan.output {
                 OutputKind::Out => Access::ReadOnly,
@@ -248,11 +254,6 @@ impl ForeignBuilder {
             env: told.env,
             directory: PathBuf::from(&plan.directory),
             secrets: self.secrets_for(plan)?,
-            network: match (plan.network, self.network) {
-                (false, _) => Network::None,
-                (true, true) => Network::Host,
-                (true, false) => return Err(ForeignError::Network.into()),
-            },
             limits: self.limits.clone(),
             variation: request.is_rebuild.then_some(Variation {
                 first_pid: Some(OTHER_PID),
@@ -263,6 +264,11 @@ impl ForeignBuilder {
             }),
             ..Request::new(program, &place.sandbox)
         };
+        if plan.network {
+            let network = self.network.as_ref().ok_or(ForeignError::Network)?;
+            request.network = Network::Host;
+            network.tell(&mut request);
+        }
         Ok(Prepared { request, plan })
     }
 

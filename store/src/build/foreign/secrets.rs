@@ -47,17 +47,16 @@ impl Secrets {
         self.0.keys().map(String::as_str)
     }
 
-    /// What must appear nowhere: the values of some of them and each of their lines, longest first.
+    /// What must appear nowhere: the values of some of them and each of their lines.
     pub(super) fn needles<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Needles {
-        let mut needles = Vec::new();
-        for value in ids.filter_map(|id| self.get(id)) {
-            needles.push(value.trim_ascii().to_vec());
-            needles.extend(value.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
-        }
-        needles.retain(|needle| needle.len() >= SHORTEST);
-        needles.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
-        needles.dedup();
-        Needles(needles)
+        let values = ids.filter_map(|id| self.get(id));
+        let parts = values.flat_map(|value| {
+            let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
+            lines.chain([value.trim_ascii().to_vec()])
+        });
+        let mut needles = Needles::default();
+        needles.extend(parts);
+        needles
     }
 }
 
@@ -69,10 +68,19 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// What must appear nowhere.
+/// What must appear nowhere, longest first.
+#[derive(Default)]
 pub(super) struct Needles(Vec<Vec<u8>>);
 
 impl Needles {
+    /// Adds what is long enough to be a secret.
+    pub(super) fn extend(&mut self, needles: impl Iterator<Item = Vec<u8>>) {
+        let Self(all) = self;
+        all.extend(needles.filter(|needle| needle.len() >= SHORTEST));
+        all.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
+        all.dedup();
+    }
+
     /// A line without them.
     pub(super) fn mask(&self, line: &[u8]) -> Vec<u8> {
         let mut line = line.to_vec();
