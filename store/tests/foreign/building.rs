@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use cognix_derivations::{
-    ContentAddress, HashAlgorithm, NixHash, StorePath, StorePathName, placeholder,
+    ContentAddress, Derivation, HashAlgorithm, NixHash, StorePath, StorePathName, placeholder,
 };
 use cognix_store::build::foreign::{
-    ChangesRecord, Identity, MachineNetwork, OutputKind, Plan, SecretUse, UNLESS_EMPTY,
+    ChangesRecord, Identity, MachineNetwork, OutputKind, Plan, SecretUse, UNLESS_EMPTY, host_system,
 };
 use cognix_store::{CancellationToken, ErrorKind};
 
@@ -25,6 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
         box_3_a_program_gets_the_declared_environment,
     ),
     ("long_attributes_are_files", long_attributes_are_files),
+    (
+        "structured_attributes_are_files",
+        structured_attributes_are_files,
+    ),
     (
         "box_6_outputs_are_normal_and_refer_to_inputs",
         box_6_outputs_are_normal_and_refer_to_inputs,
@@ -143,6 +147,34 @@ fn long_attributes_are_files() {
         .floating_output("out");
     let target = bench.insert(derivation);
     assert_eq!(bench.text(&target), "text\nunset\n");
+}
+
+fn structured_attributes_are_files() {
+    let mut bench = Bench::new();
+    let attributes = serde_json::json!({
+        "outputs": ["out"],
+        "sandbox": bench.plan().to_json(),
+        "words": ["a b", 1],
+    });
+    // An output cannot hold its own path, which stands in one of the lines.
+    let script = format!(
+        "while read -r line; do case $line in *outputs=*/nix/store/*) echo outputs;; *) echo \"$line\";; esac; done \
+         < $NIX_ATTRS_SH_FILE > {out}; echo ${{words-unset}} $NIX_ATTRS_JSON_FILE >> {out}",
+        out = placeholder("out")
+    );
+    let derivation = Derivation::builder("x")
+        .system(host_system())
+        .builder("/bin/sh")
+        .arg("-euc")
+        .arg(script)
+        .env("__json", attributes.to_string())
+        .input_source(&bench.tools)
+        .floating_output("out");
+    let target = bench.insert(derivation);
+    let text = bench.text(&target);
+    assert!(text.starts_with("outputs\n"), "{text}");
+    assert!(text.contains("declare -a words=('a b' 1 )\n"), "{text}");
+    assert!(text.ends_with("unset /build/.attrs.json\n"), "{text}");
 }
 
 fn box_6_outputs_are_normal_and_refer_to_inputs() {

@@ -1,6 +1,6 @@
 //! What a program is told: its arguments and variables.
 //!
-//! Without an environment of its own in the plan, a derivation gets what Nix gives it: all attributes, the folders of the
+//! Without an environment of its own in the plan, a derivation gets what Nix gives it: all attributes as variables or files, the folders of the
 //! build, and `SOURCE_DATE_EPOCH`, which is the first moment that a zip archive can hold unless the derivation says
 //! otherwise. Placeholders of its own outputs become the paths where they are to be written.
 
@@ -12,6 +12,7 @@ use cognix_derivations::{Derivation, STORE_DIR, Sha256, nixbase32, placeholder};
 
 use super::error::ForeignError;
 use super::plan::{BUILD_DIRECTORY, Plan};
+use super::structured_attributes;
 
 /// 1980-01-01, as in the layers of images.
 const SOURCE_DATE_EPOCH: &str = "315532800";
@@ -59,11 +60,6 @@ fn nix_environment(
     cores: usize,
     files: &mut BTreeMap<String, Vec<u8>>,
 ) -> Result<BTreeMap<String, Vec<u8>>, ForeignError> {
-    if derivation.env().contains_key("__json") {
-        return Err(ForeignError::Unsupported {
-            what: "__structuredAttrs",
-        });
-    }
     let cores = cores.to_string();
     let usual = [
         ("HOME", "/homeless-shelter"),
@@ -73,19 +69,9 @@ fn nix_environment(
         ("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH),
     ];
     let mut env = texts(&usual);
-    let as_files = derivation.env_str("passAsFile").unwrap_or_default();
-    let as_files: Vec<&str> = as_files.split_ascii_whitespace().collect();
-    for (name, value) in derivation.env() {
-        let value = paths.put_into(value);
-        if as_files.contains(&name.as_str()) {
-            let digest = Sha256::of(name.as_bytes());
-            let file = format!(".attr-{}", nixbase32::encode(digest.as_bytes()));
-            let path = format!("{BUILD_DIRECTORY}/{file}");
-            env.insert(format!("{name}Path"), path.into_bytes());
-            files.insert(file, value);
-        } else {
-            env.insert(name.clone(), value);
-        }
+    match structured_attributes::are_used(derivation) {
+        true => env.extend(attribute_files(derivation, paths, files)?),
+        false => env.extend(attribute_variables(derivation, paths, files)),
     }
     // As with Nix, these cannot be chosen.
     env.extend(texts(&[
@@ -100,6 +86,49 @@ fn nix_environment(
     ]));
     if derivation.fixed_output().is_some() {
         env.extend(texts(&[("NIX_OUTPUT_CHECKED", "1")]));
+    }
+    Ok(env)
+}
+
+/// A variable for each attribute; those that `passAsFile` names are files.
+fn attribute_variables(
+    derivation: &Derivation,
+    paths: &OwnPaths,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> BTreeMap<String, Vec<u8>> {
+    let mut env = BTreeMap::new();
+    let as_files = derivation.env_str("passAsFile").unwrap_or_default();
+    let as_files: Vec<&str> = as_files.split_ascii_whitespace().collect();
+    for (name, value) in derivation.env() {
+        let value = paths.put_into(value);
+        if as_files.contains(&name.as_str()) {
+            let digest = Sha256::of(name.as_bytes());
+            let file = format!(".attr-{}", nixbase32::encode(digest.as_bytes()));
+            let path = format!("{BUILD_DIRECTORY}/{file}");
+            env.insert(format!("{name}Path"), path.into_bytes());
+            files.insert(file, value);
+        } else {
+            env.insert(name.clone(), value);
+        }
+    }
+    env
+}
+
+/// All attributes in two files.
+fn attribute_files(
+    derivation: &Derivation,
+    paths: &OwnPaths,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<String, Vec<u8>>, ForeignError> {
+    let made = structured_attributes::files(derivation, placeholder)?;
+    let mut env = BTreeMap::new();
+    for (variable, file, text) in [
+        ("NIX_ATTRS_JSON_FILE", ".attrs.json", made.json),
+        ("NIX_ATTRS_SH_FILE", ".attrs.sh", made.shell),
+    ] {
+        let path = format!("{BUILD_DIRECTORY}/{file}");
+        env.insert(variable.to_owned(), path.into_bytes());
+        files.insert(file.to_owned(), paths.put_into(text.as_bytes()));
     }
     Ok(env)
 }

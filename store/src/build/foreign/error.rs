@@ -24,7 +24,13 @@ pub enum ForeignError {
     #[error("{what} is not supported")]
     Unsupported {
         /// What the derivation asks for.
-        what: &'static str,
+        what: String,
+    },
+    /// The attributes that are handed over as data cannot be read.
+    #[error("its attribute __json cannot be read")]
+    StructuredAttributes {
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
     /// Whoever runs the build has to know the value; it is part of nothing.
     #[error("it needs the secret {id:?}, which was not given")]

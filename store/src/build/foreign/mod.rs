@@ -14,6 +14,7 @@
 //! the store: outputs are checked, named and registered afterwards, like those of every builder.
 
 mod changes;
+mod demands;
 mod environment;
 mod error;
 mod machine_network;
@@ -21,6 +22,7 @@ mod plan;
 mod record;
 mod root;
 mod secrets;
+mod structured_attributes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -104,6 +106,7 @@ impl Builder for ForeignBuilder {
             return changes::write(&Changes::default(), &[], request.output("out")?);
         }
         check_system(request.derivation.system())?;
+        demands::check(request.derivation)?;
         let place = Place::make(request)?;
         let prepared = self.prepare(request, &plan, &place)?;
         request.log.begin();
@@ -151,17 +154,21 @@ pub fn plan_of(derivation: &cognix_derivations::Derivation) -> Result<Plan, Buil
         name: ATTRIBUTE.to_owned(),
         reason,
     };
-    match derivation.env().get(ATTRIBUTE) {
-        None => Ok(Plan::default()),
+    let text = match derivation.env().get(ATTRIBUTE) {
         Some(text) => {
             let text = std::str::from_utf8(text).map_err(|_| reason("is not UTF-8".to_owned()))?;
-            Plan::parse(text).map_err(|error| {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-                reason(format!("{error}{cause}"))
-            })
+            Some(text.to_owned())
         }
-    }
+        None => structured_attributes::text_of(derivation, ATTRIBUTE),
+    };
+    let Some(text) = text else {
+        return Ok(Plan::default());
+    };
+    Plan::parse(&text).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        reason(format!("{error}{cause}"))
+    })
 }
 
 /// Whether there is nothing to do, as [`UNLESS_EMPTY`] has it.
