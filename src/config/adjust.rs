@@ -220,6 +220,7 @@ fn merge(into: &mut Requirements, added: Requirements) {
         requirements,
         constraints,
         options,
+        ..
     } = added.install;
     let install = &mut into.install;
     let names: BTreeSet<String> = requirements

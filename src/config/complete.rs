@@ -12,7 +12,7 @@ use super::model::{Build, Model, SecretMount};
 use super::position::Spanned;
 use super::python::PythonVersion;
 use super::reference::Reference;
-use super::requirements::Install;
+use super::requirements::{Install, check_python};
 use super::sdk::SdkVersion;
 
 /// The values that later stages work with.
@@ -71,6 +71,7 @@ pub(super) fn complete(
         cuda: build.and_then(|build| build.cuda.as_ref()),
         cudnn: build.and_then(|build| build.cudnn.as_ref()),
     };
+    notes.refusals.extend(check_python(&install, &python));
     let frameworks = frameworks::choose(&wish, &mut install, notes);
     if let Some(build) = build {
         installer::require(build, file_name, &mut install);

@@ -49,6 +49,7 @@ pub use reason::Reason;
 pub use reference::Reference;
 pub use report::Report;
 pub use requirements::{
-    IndexOptions, Install, RequirementKind, RequirementLine, RequirementReason,
+    IndexOptions, Install, NamedIndex, ProjectFile, ProjectPackage, ProjectReason, RequirementKind,
+    RequirementLine, RequirementReason,
 };
 pub use sdk::SdkVersion;

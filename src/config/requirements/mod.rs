@@ -7,13 +7,14 @@
 //!
 //! ```text
 //! text ─ lines ─▶ lines ─ read ─▶ Install { requirements, constraints, options }
-//!                  option, kind ───▲  ▲── other files (-r, -c)
+//!                  option, kind ───▲  ▲── other files (-r, -c), a project's own (project)
 //! ```
 
 mod files;
 mod kind;
 mod lines;
 mod option;
+mod project;
 mod read;
 mod reason;
 #[cfg(test)]
@@ -24,6 +25,8 @@ use super::position::Position;
 
 pub(super) use files::{Project, read_text};
 pub(super) use kind::{parse, wheel_parts};
+pub(super) use project::check_python;
+pub use project::{ProjectFile, ProjectPackage, ProjectReason};
 pub(super) use read::{from_file, from_list};
 pub use reason::RequirementReason;
 
@@ -37,8 +40,12 @@ pub struct Install {
     pub requirements: Vec<RequirementLine>,
     /// Versions that must hold where a package is chosen anyway.
     pub constraints: Vec<RequirementLine>,
+    /// What must hold whatever packages themselves ask for.
+    pub overrides: Vec<RequirementLine>,
     /// Where packages are looked for.
     pub options: IndexOptions,
+    /// What the project's own file brings, where the requirements are in one.
+    pub project: Option<ProjectFile>,
 }
 
 /// Options of pip that choose indexes, as they are written, without credentials.
@@ -60,6 +67,19 @@ pub struct IndexOptions {
     /// `--no-binary`: packages that are built from source even where there are wheels, normalised; `:all:` are those of the
     /// model.
     pub no_binary: std::collections::BTreeSet<String>,
+    /// Indexes that only some packages come from, in the order in which they are named.
+    pub indexes: Vec<NamedIndex>,
+}
+
+/// An index that some packages come from, and that is asked for no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedIndex {
+    /// The name that the project gives it.
+    pub name: String,
+    /// Its address, without credentials.
+    pub url: String,
+    /// The packages, normalised.
+    pub packages: std::collections::BTreeSet<String>,
 }
 
 /// One requirement: continued lines joined, comments, options and credentials gone, hashes kept.

@@ -13,7 +13,7 @@ use super::kind::{self, Shape, Target};
 use super::lines::{self, Line};
 use super::option::{self, PipOption};
 use super::{
-    Install, MAX_BYTES, RequirementKind, RequirementLine, RequirementReason, Requirements,
+    Install, MAX_BYTES, RequirementKind, RequirementLine, RequirementReason, Requirements, project,
 };
 
 /// How deep files may include each other.
@@ -21,19 +21,21 @@ const MAX_DEPTH: usize = 32;
 
 /// Whether lines ask for packages or only limit their versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Role {
+pub(super) enum Role {
     Requirements,
     Constraints,
+    /// What holds whatever packages ask for.
+    Overrides,
 }
 
 /// Where a line stands.
-struct Place<'p> {
+pub(super) struct Place<'p> {
     /// The file as it is shown.
-    file: &'p str,
+    pub(super) file: &'p str,
     /// The folder that paths are relative to.
-    folder: &'p Path,
-    position: Position,
-    role: Role,
+    pub(super) folder: &'p Path,
+    pub(super) position: Position,
+    pub(super) role: Role,
 }
 
 /// What a line asks for, apart from its place.
@@ -55,9 +57,9 @@ impl Asked {
     }
 }
 
-struct Reader<'p> {
-    project: &'p Project,
-    found: Requirements,
+pub(super) struct Reader<'p> {
+    pub(super) project: &'p Project,
+    pub(super) found: Requirements,
     /// Files that are being read, the outermost first.
     open: Vec<PathBuf>,
     /// Files that were read, by what for: a second time would say nothing new.
@@ -78,7 +80,11 @@ pub(in super::super) fn from_file(
         position: path.position,
         role: Role::Requirements,
     };
-    if let Err(reason) = reader.include(&path.value, &path.value, &at_key, Role::Requirements) {
+    let read = match project::kind(&path.value) {
+        Some(kind) => project::read(&mut reader, kind, &path.value, &at_key),
+        None => reader.include(&path.value, &path.value, &at_key, Role::Requirements),
+    };
+    if let Err(reason) = read {
         reader
             .found
             .errors
@@ -111,7 +117,7 @@ pub(in super::super) fn from_list(
 }
 
 impl Place<'_> {
-    fn finding(&self, key: &str, reason: impl Into<Reason>) -> Finding {
+    pub(super) fn finding(&self, key: &str, reason: impl Into<Reason>) -> Finding {
         Finding {
             file: self.file.to_owned(),
             position: Some(self.position),
@@ -219,7 +225,7 @@ impl<'p> Reader<'p> {
         Ok(())
     }
 
-    fn line(&mut self, line: &Line, place: &Place<'_>) {
+    pub(super) fn line(&mut self, line: &Line, place: &Place<'_>) {
         if line.had_credentials {
             self.warn(place, RequirementReason::Credentials);
         }
@@ -256,7 +262,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn include_option(&mut self, path: &str, place: &Place<'_>, role: Role) {
+    pub(super) fn include_option(&mut self, path: &str, place: &Place<'_>, role: Role) {
         if path.contains("://") {
             let url = path.to_owned();
             return self.refuse(place, RequirementReason::RemoteFile { url });
@@ -326,7 +332,7 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn index(&mut self, name: &str, value: String, place: &Place<'_>) {
+    pub(super) fn index(&mut self, name: &str, value: String, place: &Place<'_>) {
         if kind::target(&value) != Target::Web || url::Url::parse(&value).is_err() {
             let (option, found) = (name.to_owned(), value);
             return self.refuse(place, RequirementReason::Address { option, found });
@@ -489,11 +495,13 @@ impl<'p> Reader<'p> {
         let Install {
             requirements,
             constraints,
+            overrides,
             ..
         } = &mut self.found.install;
         match role {
             Role::Requirements => requirements,
             Role::Constraints => constraints,
+            Role::Overrides => overrides,
         }
     }
 

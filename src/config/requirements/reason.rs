@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::super::finding::quoted;
+use super::project::ProjectReason;
 
 /// What was found in a line of requirements.
 #[derive(Debug, Error)]
@@ -11,6 +12,9 @@ use super::super::finding::quoted;
     reason = "the fields of a reason are the values that its message shows"
 )]
 pub enum RequirementReason {
+    /// About a project's own file.
+    #[error(transparent)]
+    Project(#[from] ProjectReason),
     // The configuration is not valid.
     /// Files that name each other in a circle.
     #[error("{} includes itself", quoted(path))]
@@ -96,6 +100,7 @@ pub enum RequirementReason {
 impl RequirementReason {
     pub(in super::super) fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Project(reason) => return reason.hint(),
             Self::Cycle { .. } => "remove the -r or -c line that leads back",
             Self::Credentials => {
                 "keep them in ~/.netrc, or in the address that PIP_EXTRA_INDEX_URL or --mirror gives"

@@ -1,0 +1,561 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::super::super::position::{Position, Spanned};
+use super::super::{Project, Requirements, from_file};
+use super::constraint::Constraint;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a file in a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+fn read_file(files: &[(&str, &str)], file: &str) -> Requirements {
+    let folder = folder(files);
+    let project = Project::new(folder.path()).expect("the project");
+    let path = Spanned::new(file.to_owned(), Position::START);
+    from_file(&project, &path, "cog.yaml")
+}
+
+fn read(text: &str) -> Requirements {
+    read_file(&[("pyproject.toml", text)], "pyproject.toml")
+}
+
+fn texts(found: &Requirements) -> Vec<&str> {
+    let lines = found.install.requirements.iter();
+    lines.map(|line| line.text.as_str()).collect()
+}
+
+/// Errors, refusals and warnings, each after a word.
+fn told(found: &Requirements) -> Vec<String> {
+    let of = |word: &'static str, findings: &[super::Finding]| -> Vec<String> {
+        findings
+            .iter()
+            .map(|finding| format!("{word} {finding}"))
+            .collect()
+    };
+    [
+        of("error", &found.errors),
+        of("refused", &found.refusals),
+        of("warning", &found.warnings),
+    ]
+    .concat()
+}
+
+/// What poetry-core 2.5.0 prints for each (`Dependency.to_pep_508`).
+#[test]
+fn constraints_are_those_of_poetry() {
+    let cases = [
+        ("*", ""),
+        ("^1.2.3", ">=1.2.3,<2.0.0"),
+        ("^1.2", ">=1.2,<2.0"),
+        ("^1", ">=1,<2"),
+        ("^0.2.3", ">=0.2.3,<0.3.0"),
+        ("^0.0.3", ">=0.0.3,<0.0.4"),
+        ("^0.0", ">=0.0,<0.1"),
+        ("^0", ">=0,<1"),
+        ("^0.1", ">=0.1,<0.2"),
+        ("^1.2.3b1", ">=1.2.3b1,<2.0.0"),
+        ("^2024.1.1", ">=2024.1.1,<2025.0.0"),
+        ("~1.2.3", ">=1.2.3,<1.3.0"),
+        ("~1.2", ">=1.2,<1.3"),
+        ("~1", ">=1,<2"),
+        ("~0.3", ">=0.3,<0.4"),
+        ("1.2.*", "==1.2.*"),
+        ("1.*", "==1.*"),
+        ("==1.2.*", "==1.2.*"),
+        ("!=1.3.*", "!=1.3.*"),
+        ("1.2.3", "==1.2.3"),
+        ("==1.2.3", "==1.2.3"),
+        ("=1.2.3", "==1.2.3"),
+        (">=1.2,<2.0", ">=1.2,<2.0"),
+        (">=1.2 <2.0", ">=1.2,<2.0"),
+        (">= 1.2, < 2", ">=1.2,<2"),
+        (">1", ">1"),
+        ("<=2.1", "<=2.1"),
+        ("!=1.5", "!=1.5"),
+        (">=1,!=1.5,<2", ">=1,!=1.5,<2"),
+        ("1.2.3+cu118", "==1.2.3+cu118"),
+        ("^1.2.3.4", ">=1.2.3.4,<2.0.0.0"),
+        ("~1.2.3.4", ">=1.2.3.4,<1.3.0.0"),
+        ("^1.2.3-rc.1", ">=1.2.3rc1,<2.0.0"),
+        (">=2.0.0rc1", ">=2.0.0rc1"),
+        ("^0.0.0", ">=0.0.0,<0.0.1"),
+        ("1!2.0", "==1!2.0"),
+        // The same in other words: Poetry prints what no other tool reads, or the same range.
+        ("~=1.4.2", "~=1.4.2"),
+        ("^1.0 || ^2.0", ">=1.0,<3.0"),
+        ("^1.0 | ^2.0", ">=1.0,<3.0"),
+        (">=1.5.0,<1.6.0 || >=1.6.0,<2", ">=1.5.0,<2"),
+    ];
+    for (text, expected) in cases {
+        let found = Constraint::parse(text).and_then(|found| found.specifiers());
+        assert_eq!(found.expect(text), expected, "{text}");
+    }
+    for text in [">=1.0,<2.0 || >=3.0", "1.0 || 2.0"] {
+        let found = Constraint::parse(text).and_then(|found| found.specifiers());
+        assert!(found.is_err(), "{text}");
+    }
+    for text in ["^", "latest", "^1.x", ">=", "~=1", "1.2.3 4 ~"] {
+        assert!(Constraint::parse(text).is_err(), "{text}");
+    }
+}
+
+/// The same of the markers for `python = "…"`.
+#[test]
+fn markers_are_those_of_poetry() {
+    let cases = [
+        ("^3.8", "python_version >= '3.8' and python_version < '4.0'"),
+        ("3.9", "python_version == '3.9'"),
+        ("3.9.*", "python_version == '3.9'"),
+        (">=3.8", "python_version >= '3.8'"),
+        (
+            ">=3.8,<3.12",
+            "python_version >= '3.8' and python_version < '3.12'",
+        ),
+        (">3.8", "python_full_version > '3.8'"),
+        ("<3.11", "python_version < '3.11'"),
+        ("<=3.11", "python_full_version <= '3.11'"),
+        (
+            ">=3.8.1,<4.0",
+            "python_full_version >= '3.8.1' and python_version < '4.0'",
+        ),
+        (
+            "^3.8.1",
+            "python_full_version >= '3.8.1' and python_full_version < '4.0.0'",
+        ),
+        ("!=3.9.7", "python_full_version != '3.9.7'"),
+        (
+            "<3.8 || >=3.10",
+            "(python_version < '3.8') or (python_version >= '3.10')",
+        ),
+    ];
+    for (text, expected) in cases {
+        let found = Constraint::parse(text).expect(text).python_marker();
+        assert_eq!(found.as_deref(), Some(expected), "{text}");
+    }
+    assert_eq!(Constraint::parse("*").expect("any").python_marker(), None);
+    let allows = |text: &str, minor| {
+        Constraint::parse(text)
+            .expect(text)
+            .allows_python((3, minor))
+    };
+    assert!(allows("^3.8", 11) && !allows("~3.9", 11) && allows("3.11.*", 11));
+    assert!(allows(">=3.11.4", 11) && allows("<3.8 || >=3.10", 11) && !allows(">=3.12", 11));
+}
+
+#[test]
+fn a_project_is_read_with_the_sources_that_uv_has_for_it() {
+    let text = r#"
+[project]
+name = "My_Model"
+version = "1.0"
+requires-python = ">=3.10"
+dependencies = [
+  "numpy>=1.26,<3",
+  "torch==2.4.1",
+  "Foo[fast]~=1.0 ; python_version < '3.14'",
+  "bar>2",
+  "mine",
+  "my-model[extra]",
+]
+[project.optional-dependencies]
+extra = ["tqdm"]
+dev = ["pytest"]
+
+[tool.uv]
+constraint-dependencies = ["scipy<2"]
+override-dependencies = ["pillow==10.0.0"]
+no-binary-package = ["Foo"]
+prerelease = "allow"
+
+[tool.uv.sources]
+torch = [
+  { index = "pytorch-cpu", marker = "sys_platform == 'darwin'" },
+  { index = "pytorch", marker = "sys_platform == 'linux'" },
+]
+foo = { index = "private" }
+bar = { url = "https://host.example/bar-3.0-py3-none-any.whl" }
+mine = { path = "packages/mine", editable = true }
+
+[[tool.uv.index]]
+name = "pytorch"
+url = "https://torch.example/whl/cu124"
+explicit = true
+[[tool.uv.index]]
+name = "pytorch-cpu"
+url = "https://torch.example/whl/cpu"
+explicit = true
+[[tool.uv.index]]
+name = "private"
+url = "https://me:hunter2@private.example/simple"
+explicit = true
+"#;
+    let found = read_file(
+        &[
+            ("pyproject.toml", text),
+            ("packages/mine/pyproject.toml", "[project]\nname = 'mine'\n"),
+        ],
+        "pyproject.toml",
+    );
+    assert_eq!(told(&found), [""; 0]);
+    assert_eq!(
+        texts(&found),
+        [
+            "numpy>=1.26,<3",
+            "torch==2.4.1 ; sys_platform == 'linux'",
+            "foo[fast]~=1.0 ; python_full_version < '3.14'",
+            "bar @ https://host.example/bar-3.0-py3-none-any.whl",
+            "mine @ ./packages/mine",
+            "tqdm",
+        ]
+    );
+    let line = &found.install.requirements[2];
+    assert_eq!(
+        (line.file.as_str(), line.line, line.column),
+        ("pyproject.toml", 9, 3)
+    );
+    let install = &found.install;
+    assert_eq!(install.constraints[0].text, "scipy<2");
+    assert_eq!(install.overrides[0].text, "pillow==10.0.0");
+    assert!(install.options.prerelease && install.options.no_binary.contains("foo"));
+    assert_eq!(
+        install.options.extra_indexes,
+        ["https://torch.example/whl/cu124"]
+    );
+    let index = &install.options.indexes[0];
+    assert_eq!(
+        (index.name.as_str(), index.url.as_str()),
+        ("private", "https://private.example/simple")
+    );
+    assert!(!format!("{found:?}").contains("hunter2"));
+}
+
+#[test]
+fn poetrys_dependencies_become_requirements() {
+    let text = r#"
+[tool.poetry]
+name = "model"
+version = "1"
+[tool.poetry.dependencies]
+python = "^3.9"
+numpy = "^1.26"
+Pillow = {version = "~10.1", extras = ["jpeg"], markers = "sys_platform == 'linux'"}
+old = [
+  {version = "^1.0", python = "<3.10"},
+  {version = "^2.0", python = ">=3.10"},
+]
+maybe = {version = "*", optional = true}
+early = {version = ">=1", allow-prereleases = true}
+repo = {git = "git@host.example:org/repo.git", rev = "0123456789012345678901234567890123456789", subdirectory = "x"}
+file = {url = "https://host.example/file-1-py3-none-any.whl"}
+private = {version = "*", source = "mine"}
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+[[tool.poetry.source]]
+name = "mine"
+url = "https://private.example/simple"
+priority = "explicit"
+"#;
+    let found = read(text);
+    let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(
+        texts(&found),
+        [
+            "numpy>=1.26,<2.0",
+            "Pillow[jpeg]>=10.1,<10.2 ; sys_platform == 'linux'",
+            "old>=1.0,<2.0 ; python_version < '3.10'",
+            "old>=2.0,<3.0 ; python_version >= '3.10'",
+            "early>=1,>=0.dev0",
+            "repo @ git+ssh://git@host.example/org/repo.git@0123456789012345678901234567890123456789#subdirectory=x",
+            "file @ https://host.example/file-1-py3-none-any.whl",
+            "private",
+        ]
+    );
+    assert_eq!(found.install.options.indexes[0].name, "mine");
+    assert!(
+        found.install.options.indexes[0]
+            .packages
+            .contains("private")
+    );
+}
+
+#[test]
+fn project_wins_over_poetry_and_takes_its_sources() {
+    let text = r#"
+[project]
+name = "model"
+version = "1"
+dependencies = ["numpy>=1", "repo"]
+[tool.poetry.dependencies]
+numpy = "^9"
+repo = {url = "https://host.example/repo-1-py3-none-any.whl"}
+other = "*"
+"#;
+    let found = read(text);
+    assert_eq!(
+        texts(&found),
+        [
+            "numpy>=1",
+            "repo @ https://host.example/repo-1-py3-none-any.whl"
+        ]
+    );
+    let dynamic = "[project]\nname = 'm'\nversion = '1'\ndynamic = ['dependencies']\n[tool.poetry.dependencies]\nnumpy = '^1'\n";
+    assert_eq!(texts(&read(dynamic)), ["numpy>=1,<2"]);
+}
+
+#[test]
+fn dynamic_dependencies_of_setuptools_stand_in_files() {
+    let text = "[project]\nname = 'm'\nversion = '1'\ndynamic = ['dependencies']\n\
+                [tool.setuptools.dynamic]\ndependencies = {file = ['requirements.txt']}\n";
+    let found = read_file(
+        &[("pyproject.toml", text), ("requirements.txt", "numpy\n")],
+        "pyproject.toml",
+    );
+    assert_eq!(texts(&found), ["numpy"]);
+    assert_eq!(found.install.requirements[0].file, "requirements.txt");
+    let text = "[project]\nname = 'm'\ndynamic = ['version', 'dependencies']\n\
+                [build-system]\nbuild-backend = 'hatchling.build'\n";
+    let found = read(text);
+    assert_eq!(
+        told(&found)[0],
+        "refused pyproject.toml:3:11: project.dynamic: the project's dependencies are dynamic, and how hatchling.build \
+         computes them is not known here"
+    );
+}
+
+#[test]
+fn what_cannot_be_honoured_is_named_with_its_place() {
+    let cases = [
+        (
+            "[tool.black]\nx = 1\n",
+            "error pyproject.toml:1:1: there is neither a [project] table nor one of Poetry ([tool.poetry])",
+        ),
+        (
+            "[project]\nname = 1 2\n",
+            "error pyproject.toml:2:8: failed to parse: invalid TOML: ",
+        ),
+        (
+            "[project]\nname = 'm'\ndependencies = 'numpy'\n",
+            "error pyproject.toml:3:16: project.dependencies: must be a list, found a text",
+        ),
+        (
+            "[project]\nname = 'm'\ndependencies = ['numpy>=', 'a']\n",
+            "refused pyproject.toml:3:17: \"numpy>=\" is no requirement: ",
+        ),
+        (
+            "[tool.uv]\nresolution = 'lowest'\n[project]\nname = 'm'\n",
+            "refused pyproject.toml:2:14: tool.uv.resolution: resolution = \"lowest\" cannot be honoured",
+        ),
+        (
+            "[project]\nname = 'm'\ndependencies = ['a']\n[tool.uv.sources]\na = {index = 'x'}\n",
+            "error pyproject.toml:5:14: tool.uv.sources.a.index: there is no index \"x\" in this file",
+        ),
+        (
+            "[project]\nname = 'm'\ndependencies = ['a']\n[tool.uv.sources]\na = {workspace = true}\n",
+            "error pyproject.toml:5:18: tool.uv.sources.a.workspace: the workspace has no member \"a\"",
+        ),
+        (
+            "[tool.poetry]\nname = 'm'\n[tool.poetry.dependencies]\na = 'newest'\n",
+            "error pyproject.toml:4:5: tool.poetry.dependencies.a: \"newest\" is no version constraint: ",
+        ),
+        (
+            "[tool.poetry]\nname = 'm'\n[tool.poetry.dependencies]\na = '^1 || ^3'\n",
+            "refused pyproject.toml:4:5: tool.poetry.dependencies.a: \"^1 || ^3\" allows versions that no list of PEP 440 describes",
+        ),
+        (
+            "[project]\nname = 'm'\n[project.scripts]\na = 'm:f'\n",
+            "warning pyproject.toml:3:10: project.scripts: the project's entry points are left out",
+        ),
+    ];
+    for (text, expected) in cases {
+        let told = told(&read(text));
+        assert!(
+            told.iter().any(|one| one.starts_with(expected)),
+            "{text}\n{told:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_lock_is_found_beside_the_project() {
+    let pyproject = (
+        "pyproject.toml",
+        "[project]\nname = 'm'\ndependencies = ['numpy']\n",
+    );
+    let lock = |files: &[(&str, &str)], file: &str| {
+        let found = read_file(files, file);
+        assert_eq!(told(&found), [""; 0]);
+        (
+            texts(&found).join(" "),
+            found.install.project.expect("a project").lock,
+        )
+    };
+    let numpy = || "numpy".to_owned();
+    assert_eq!(lock(&[pyproject], "pyproject.toml"), (numpy(), None));
+    let both = [pyproject, ("uv.lock", ""), ("poetry.lock", "")];
+    assert_eq!(
+        lock(&both, "pyproject.toml"),
+        (numpy(), Some("uv.lock".to_owned()))
+    );
+    assert_eq!(
+        lock(&both, "poetry.lock"),
+        (numpy(), Some("poetry.lock".to_owned()))
+    );
+    let below = [("a/pyproject.toml", pyproject.1), ("a/uv.lock", "")];
+    assert_eq!(
+        lock(&below, "a/pyproject.toml"),
+        (numpy(), Some("a/uv.lock".to_owned()))
+    );
+    let pylock = "lock-version = '1.0'\nrequires-python = '>=3.8'\n[[packages]]\nname = 'a'\nversion = '1.0'\nmarker = \"sys_platform == 'linux'\"\n\
+                  [[packages]]\nname = 'm'\ndirectory = {path = '.', editable = true}\n\
+                  [[packages]]\nname = 'r'\nversion = '1'\nvcs = {type = 'git', url = 'https://host.example/r', commit-id = '0123456789012345678901234567890123456789'}\n";
+    let found = read_file(&[("pylock.gpu.toml", pylock)], "pylock.gpu.toml");
+    assert_eq!(
+        texts(&found),
+        [
+            "a==1.0 ; sys_platform == 'linux'",
+            "r @ git+https://host.example/r@0123456789012345678901234567890123456789"
+        ]
+    );
+    let alone = read_file(&[("uv.lock", "")], "uv.lock");
+    assert_eq!(
+        told(&alone),
+        [
+            "error cog.yaml:1:1: build.python_requirements: uv.lock needs the pyproject.toml beside it, and there is none"
+        ]
+    );
+}
+
+#[test]
+fn the_project_itself_is_what_an_editable_install_gives() {
+    let text = r#"
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "My.Model"
+dynamic = ["version"]
+scripts = { train = "my_model.cli:train", "eval" = "my_model.cli:app.run" }
+[project.entry-points."my.plugins"]
+one = "my_model.one"
+[tool.hatch.version]
+path = "src/my_model/__init__.py"
+[tool.hatch.build.targets.wheel]
+packages = ["src/my_model"]
+"#;
+    let files = [
+        ("x/pyproject.toml", text),
+        (
+            "x/src/my_model/__init__.py",
+            "import os\n__version__: str = '1.2.0-rc1'\n",
+        ),
+    ];
+    let found = read_file(&files, "x/pyproject.toml");
+    assert_eq!(told(&found), [""; 0]);
+    let package = found
+        .install
+        .project
+        .and_then(|project| project.package)
+        .expect("a package");
+    assert_eq!(
+        (package.name.as_str(), package.version.as_str()),
+        ("My.Model", "1.2.0rc1")
+    );
+    assert_eq!(package.import_roots, ["x/src"]);
+    assert_eq!(
+        package.entry_points,
+        "[console_scripts]\neval = my_model.cli:app.run\ntrain = my_model.cli:train\n\n[my.plugins]\none = my_model.one\n"
+    );
+}
+
+#[test]
+fn import_roots_are_those_of_the_backends() {
+    let backend = |backend: &str, rest: &str| {
+        format!(
+            "[project]\nname = 'the-model'\nversion = '1'\n[build-system]\nbuild-backend = '{backend}'\n{rest}"
+        )
+    };
+    let cases = [
+        (backend("setuptools.build_meta", ""), "flat/x.py", vec![""]),
+        (
+            backend("setuptools.build_meta", ""),
+            "src/the_model/__init__.py",
+            vec!["src"],
+        ),
+        (
+            backend("setuptools.build_meta", ""),
+            "the_model/__init__.py",
+            vec![""],
+        ),
+        (
+            backend(
+                "setuptools.build_meta",
+                "[tool.setuptools]\npackage-dir = {'' = 'lib'}\n",
+            ),
+            "x",
+            vec!["lib"],
+        ),
+        (
+            backend(
+                "setuptools.build_meta",
+                "[tool.setuptools.packages.find]\nwhere = ['a', 'b']\n",
+            ),
+            "x",
+            vec!["a", "b"],
+        ),
+        (
+            backend(
+                "poetry.core.masonry.api",
+                "[tool.poetry]\npackages = [{include = 'm', from = 'lib'}]\n",
+            ),
+            "x",
+            vec!["lib"],
+        ),
+        (backend("uv_build", ""), "x", vec!["src"]),
+        (
+            backend("uv_build", "[tool.uv.build-backend]\nmodule-root = ''\n"),
+            "x",
+            vec![""],
+        ),
+        (
+            backend("flit_core.buildapi", ""),
+            "src/the_model.py",
+            vec!["src"],
+        ),
+    ];
+    for (text, file, expected) in cases {
+        let found = read_file(&[("pyproject.toml", &text), (file, "")], "pyproject.toml");
+        let package = found
+            .install
+            .project
+            .and_then(|project| project.package)
+            .expect("a package");
+        assert_eq!(package.import_roots, expected, "{text} {file}");
+    }
+}
+
+#[test]
+fn members_of_a_workspace_are_folders() {
+    let text = "[project]\nname = 'm'\ndependencies = ['one', 'm-two>=1', 'm']\n\
+                [tool.uv.sources]\none = {workspace = true}\nm-two = {workspace = true}\n\
+                [tool.uv.workspace]\nmembers = ['packages/*']\n";
+    let files = [
+        ("pyproject.toml", text),
+        ("packages/a/pyproject.toml", "[project]\nname = 'one'\n"),
+        ("packages/b/pyproject.toml", "[project]\nname = 'M_two'\n"),
+    ];
+    let found = read_file(&files, "pyproject.toml");
+    assert_eq!(told(&found), [""; 0]);
+    assert_eq!(
+        texts(&found),
+        ["one @ ./packages/a", "m-two @ ./packages/b"]
+    );
+}
