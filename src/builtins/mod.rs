@@ -28,5 +28,6 @@ pub fn all() -> Builders {
         .with(python::PythonBuilder)
         .with(system::SystemBuilder)
         .with(venv::VenvBuilder)
+        .with(wheel::EditableBuilder)
         .with(wheel::WheelBuilder)
 }

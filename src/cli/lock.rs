@@ -164,7 +164,8 @@ impl LockArgs {
                 printer.note(format!("{name} stays: nothing newer fits"));
             }
         }
-        if let Some(file) = &self.import {
+        let own = project.project.project_lock().map(Path::new);
+        if let Some(file) = self.import.as_deref().or(own) {
             resolved
                 .imported
                 .values()
@@ -240,6 +241,9 @@ fn resolve(
         ..options
     };
     let before = options.arranged.clone();
+    if let Some(lock) = project.project.project_lock() {
+        printer.note(format!("versions are those of {lock}"));
+    }
     let step = progress.step("choosing versions");
     let resolved = work.run(project.project.resolve(mirrors, options));
     drop(step);

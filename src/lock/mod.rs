@@ -37,7 +37,7 @@ pub use inputs::{InputError, LockedInput, LockedInputs, WantedInput};
 pub use layers::{BudgetTooSmall, UnknownRule};
 pub use moves::{Move, PackageKind, UnknownPackage};
 pub use platform::Architecture;
-pub use request::{Change, IndexOptions, LockRequest};
+pub use request::{Change, IndexOptions, LockRequest, PinnedVersions};
 pub use resolve::{Question, ResolveContext, ResolveError, Resolved, resolve};
 pub use shared_paths::{Commands, IdleRule, PathConflicts};
 pub use sources::{BuildRoom, Sandbox};
@@ -349,7 +349,7 @@ pub struct LayerRecipes {
 pub type InputPins = BTreeMap<String, InputPin>;
 
 /// One named package source.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputPin {
     /// Archives of the model's own, for the Python and the platforms that are asked for.

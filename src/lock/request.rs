@@ -48,6 +48,9 @@ pub struct LockRequest {
     /// at an address with its digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<String>,
+    /// The versions that the lock of the model's own project holds it to, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<PinnedVersions>,
     /// What the image is built for, sorted.
     pub platforms: Vec<Architecture>,
     /// Python as `major.minor`.
@@ -67,6 +70,18 @@ pub struct LockRequest {
     pub tier: BaseTier,
     /// Digests of wheels whose files may differ from what their RECORD says, sorted.
     pub waivers: Vec<Sha256>,
+}
+
+/// What the lock of another tool holds a model to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedVersions {
+    /// The lock, below the model's folder.
+    pub file: String,
+    /// The digest of what it says besides versions: files, and which package needs which others where.
+    pub sha256: Sha256,
+    /// `NAME==VERSION`, sorted; a package that is in several versions has several.
+    pub versions: Vec<String>,
 }
 
 /// What a lock that says nothing of bytecode means.
@@ -206,8 +221,60 @@ impl LockRequest {
             &mut changes,
         );
         self.override_changes(now, &mut changes);
+        self.pin_changes(now, &mut changes);
         self.input_changes(now, &mut changes);
         changes
+    }
+
+    /// What moved in the lock of the model's own project.
+    fn pin_changes(&self, now: &Self, changes: &mut Vec<Change>) {
+        let (before, after) = match (&self.pins, &now.pins) {
+            (Some(before), Some(after)) => (before, after),
+            (before, after) => {
+                let file = |pins: &Option<PinnedVersions>| match pins {
+                    Some(pins) => pins.file.clone(),
+                    None => "not there".to_owned(),
+                };
+                if before != after {
+                    changes.push(changed("the project's lock", file(before), file(after)));
+                }
+                return;
+            }
+        };
+        if before.file != after.file {
+            let (from, to) = (before.file.clone(), after.file.clone());
+            changes.push(changed("the project's lock", from, to));
+        }
+        fn by_name(pins: &PinnedVersions) -> BTreeMap<&str, Vec<&str>> {
+            let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for line in &pins.versions {
+                let (name, version) = override_of(line);
+                names.entry(name).or_default().push(version);
+            }
+            names
+        }
+        let (old, new) = (by_name(before), by_name(after));
+        let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+        let mut moved = false;
+        for name in names {
+            let text = |names: &BTreeMap<&str, Vec<&str>>| match names.get(name) {
+                Some(versions) => versions.join(" or "),
+                None => "not there".to_owned(),
+            };
+            if old.get(name) != new.get(name) {
+                moved = true;
+                let what = format!("{name} in {}", after.file);
+                changes.push(changed(&what, text(&old), text(&new)));
+            }
+        }
+        if !moved && before.sha256 != after.sha256 {
+            let what = format!("what {} says besides versions", after.file);
+            changes.push(changed(
+                &what,
+                before.sha256.to_string(),
+                after.sha256.to_string(),
+            ));
+        }
     }
 
     fn override_changes(&self, now: &Self, changes: &mut Vec<Change>) {
@@ -314,7 +381,12 @@ impl LockRequest {
 pub(super) fn override_of(line: &str) -> (&str, &str) {
     let (name, pin) = match line.split_once(" @ ") {
         Some((name, address)) => (name, address.split_whitespace().next().unwrap_or(address)),
-        None => line.split_once("==").unwrap_or((line, "")),
+        None => {
+            let in_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let end = line.find(|c| !in_name(c)).unwrap_or(line.len());
+            let (name, pin) = line.split_at(end);
+            (name, pin.trim_start().strip_prefix("==").unwrap_or(pin))
+        }
     };
     (name.trim(), pin.trim())
 }

@@ -49,6 +49,7 @@ pub(crate) fn example() -> VariantLock {
                 },
             ),
         ]),
+        pins: None,
         platforms: vec![Architecture::Amd64],
         python: "3.11".to_owned(),
         recipes: LayerRecipes {

@@ -39,6 +39,16 @@ pub enum PipelineError {
     /// No Python of this version can be provided.
     #[error("Python {0} cannot be provided")]
     Python(String),
+    /// Versions cannot come from two locks.
+    #[error(
+        "the versions of {import} cannot be taken: build.python_requirements takes those of {own}; name one of them"
+    )]
+    TwoLocks {
+        /// The lock that is to be imported.
+        import: String,
+        /// The lock of the model's own project.
+        own: String,
+    },
     /// The lock was made for other platforms.
     #[error(
         "the lock has no {0}; run `cognix lock --platform {0}` or add it to platforms in cognix.nix"
@@ -173,6 +183,7 @@ impl PipelineError {
             }
             Self::Variant(_) | Self::Cutoff(_) => ErrorKind::Input,
             Self::Exchange(error) => exchange_kind(error),
+            Self::TwoLocks { .. } => ErrorKind::Input,
             Self::Why(WhyError::Unknown(_)) => ErrorKind::Input,
             Self::Why(_) => ErrorKind::Configuration,
             Self::Resolve(error) => resolve_kind(error),

@@ -68,6 +68,7 @@ impl Project {
                 sorted(spec.chain(&install.options.no_binary).cloned())
             },
             overrides: self.overrides(),
+            pins: self.project_lock.as_ref().map(|lock| lock.pinned()),
             platforms: self.architectures().collect(),
             python: self.python().to_string(),
             recipes: LayerRecipes {
@@ -77,7 +78,7 @@ impl Project {
             },
             recommends: self.settings.base.recommends,
             tier: self.settings.base.tier,
-            requirements: texts(&install.requirements),
+            requirements: self.requirements(),
             sdk: self.sdk.requirement.clone(),
             system_packages: sorted(
                 self.loaded
@@ -90,21 +91,59 @@ impl Project {
         }
     }
 
+    /// The requirements; a repository at the commit that the project's lock has of it.
+    fn requirements(&self) -> Vec<String> {
+        let lines = &self.loaded.effective.install.requirements;
+        let Some(lock) = &self.project_lock else {
+            return texts(lines);
+        };
+        let commits = lock.commits();
+        let text = |line: &config::RequirementLine| {
+            let commit = line.name.as_ref().and_then(|name| commits.get(name));
+            let is_repository = line.kind == config::RequirementKind::Repository;
+            let parts = line.text.split_once(" @ ").filter(|_| is_repository);
+            match (commit, parts) {
+                (Some(commit), Some((label, pointer))) => {
+                    let rest = pointer.find(' ').map_or("", |end| &pointer[end..]);
+                    format!("{label} @ {commit}{rest}")
+                }
+                _ => line.text.clone(),
+            }
+        };
+        lines.iter().map(text).collect()
+    }
+
     /// What the variant pins. Where the tables of frameworks have chosen the build of a pinned package, the pin is of that
     /// build.
     fn overrides(&self) -> Vec<String> {
-        let lines = &self.loaded.effective.install.requirements;
-        variants::overrides(&self.variant, |name| {
+        let install = &self.loaded.effective.install;
+        let lines = &install.requirements;
+        let pins = variants::overrides(&self.variant, |name| {
             let about = |line: &&config::RequirementLine| {
                 line.name.as_deref() == Some(name) && line.text.contains("==")
             };
             lines.iter().find(about).map(|line| line.text.clone())
-        })
+        });
+        // What the spec pins goes before what the project's own file overrides.
+        let own = install.overrides.iter().filter(|line| {
+            line.name
+                .as_ref()
+                .is_none_or(|name| !self.variant.pins.contains_key(name))
+        });
+        let own = own.map(|line| line.text.clone());
+        sorted(pins.into_iter().chain(own))
     }
 
-    /// How many layers hold what a lock does not tell of: a command or an extra package each.
+    /// The indexes of the project's own file that some packages come from, unless the spec has one of the name.
+    fn named_indexes(&self) -> impl Iterator<Item = &config::NamedIndex> {
+        let indexes = self.loaded.effective.install.options.indexes.iter();
+        indexes.filter(|index| !self.settings.inputs.contains_key(&index.name))
+    }
+
+    /// How many layers hold what a lock does not tell of: a command or an extra package each, and the project itself.
     fn further_layers(&self) -> usize {
-        self.loaded.effective.steps.len() + self.variant.extra_packages
+        let project = usize::from(self.package().is_some());
+        self.loaded.effective.steps.len() + self.variant.extra_packages + project
     }
 
     /// The number of layers that an image of a lock would have, where that is more than it may: commands or extra packages
@@ -150,6 +189,14 @@ impl Project {
         inputs
             .filter(|(_, input)| is_used(input))
             .map(|(name, input)| (name.clone(), pin(input)))
+            .chain(self.named_indexes().map(|index| {
+                let pin = InputPin {
+                    packages: index.packages.iter().cloned().collect(),
+                    kind: spec::InputKind::Pypi.name().to_owned(),
+                    ..InputPin::default()
+                };
+                (index.name.clone(), pin)
+            }))
             .collect()
     }
 
@@ -171,10 +218,15 @@ impl Project {
             url: input.url.clone(),
             packages: input.packages.clone(),
         });
-        let options = self.request().index_options;
+        let named = self.named_indexes().map(|index| IndexInput {
+            name: index.name.clone(),
+            url: Some(index.url.clone()),
+            packages: index.packages.iter().cloned().collect(),
+        });
+        let options = self.loaded.effective.install.options.clone();
         ModelIndexes {
             root: self.root().to_owned(),
-            inputs: inputs.collect(),
+            inputs: inputs.chain(named).collect(),
             index: options.index,
             extra_indexes: options.extra_indexes,
             find_links: options.find_links,
@@ -196,6 +248,12 @@ impl Project {
         let projects = self.every()?;
         let sources = projects.iter().map(&mirrors);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        if let (Some(import), Some(own)) = (&options.import, &self.project_lock) {
+            return Err(PipelineError::TwoLocks {
+                import: import.file().to_owned(),
+                own: own.file().to_owned(),
+            });
+        }
         let import = options.import.map(Arc::new);
         let (mirrors_of, cancel) = (&mirrors, options.cancel.clone());
         let workshop = options.workshop.as_ref();
@@ -212,7 +270,10 @@ impl Project {
                 platforms: project.platforms.clone(),
                 further_layers: project.further_layers(),
                 keys: project.trusted_keys()?,
-                import: import.clone().map(|lock| project.import(lock)),
+                import: import
+                    .clone()
+                    .or(project.project_lock.clone())
+                    .map(|lock| project.import(lock)),
                 sandbox: workshop.map(|workshop| -> Box<dyn Sandbox + '_> {
                     Box::new(ImageWorkshop {
                         workshop,
@@ -335,6 +396,7 @@ impl Project {
         };
         let requirements = self.loaded.effective.install.requirements.iter().map(place);
         Import {
+            is_own: self.project_lock.is_some(),
             lock,
             requirements: requirements.collect(),
         }

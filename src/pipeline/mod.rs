@@ -37,11 +37,12 @@ use cognix_store::Store;
 use crate::builtins::source::SourceTree;
 use crate::config::{self, Effective, LoadOptions, Loaded};
 use crate::layers::Timestamp;
+use crate::lock::exchange::ForeignLock;
 use crate::lock::platform::{Architecture, Interpreter, Platform, PythonVersion};
 use crate::lock::{Lock, VariantLock, WantedInput, standalone};
 use crate::mirrors::standalone::STANDALONE;
 use crate::mirrors::{Mirrors, ProjectSources};
-use crate::recipes::{self, Ingredients, cog_runtime, labels};
+use crate::recipes::{self, EditablePackage, Ingredients, cog_runtime, labels};
 use crate::spec::{self, Derivations, Settings, Variant};
 use sdk::Sdk;
 
@@ -103,6 +104,8 @@ pub struct Project {
     platforms: Vec<Platform>,
     sdk: Sdk,
     variant: Variant,
+    /// The lock of the model's own project, whose versions hold.
+    project_lock: Option<Arc<ForeignLock>>,
     origin: Arc<Origin>,
 }
 
@@ -165,6 +168,10 @@ impl Project {
             [platform] => platform.architecture.machine(),
             _ => "",
         };
+        let project_file = loaded.effective.install.project.as_ref();
+        let lock = project_file.and_then(|file| file.lock.as_ref());
+        let lock = lock.map(|lock| ForeignLock::read_as(lock, &loaded.root.join(lock)));
+        let project_lock = lock.transpose()?.map(Arc::new);
         let version = loaded.effective.sdk.as_ref();
         let sdk = Sdk::choose(&options.sdk, version, &loaded.root, machine)?;
         Ok(Self {
@@ -173,6 +180,7 @@ impl Project {
             settings,
             platforms,
             variant,
+            project_lock,
             origin,
         })
     }
@@ -251,6 +259,28 @@ impl Project {
     /// The image's name.
     pub fn image_name(&self) -> &str {
         &self.loaded.effective.image
+    }
+
+    /// The lock of the model's own project, whose versions hold, by its path below the model.
+    pub fn project_lock(&self) -> Option<&str> {
+        self.project_lock.as_ref().map(|lock| lock.file())
+    }
+
+    /// The model's own project as the image has it, where it is a package.
+    fn package(&self) -> Option<EditablePackage> {
+        let file = self.loaded.effective.install.project.as_ref()?;
+        let package = file.package.as_ref()?;
+        let place = |folder: &String| match folder.is_empty() {
+            true => format!("/{}", recipes::SOURCE_PREFIX),
+            false => format!("/{}/{folder}", recipes::SOURCE_PREFIX),
+        };
+        Some(EditablePackage {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            entry_points: package.entry_points.clone(),
+            folder: place(&package.folder),
+            import_roots: package.import_roots.iter().map(place).collect(),
+        })
     }
 
     /// The image's name, if the model has one; the one that is made up otherwise follows from the folder, which must not
@@ -396,6 +426,7 @@ impl Project {
             source,
             runtime: &runtime,
             additions: &additions::additions(&derivations),
+            project: self.package().as_ref(),
             steps: &self.run_steps(part, &settings, with_network),
         })?;
         Ok(ImageDerivations {

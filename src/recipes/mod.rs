@@ -13,6 +13,7 @@
 //! wheel ─fetch─▶ bytecode ─▶ layer (described from both files) ───┼─▶ image
 //!            └─▶ tree ─▶ layer (per group, when there are many) ──┤
 //!             virtual environment ─▶ layer ───────────────────────┤
+//! the project's own entry points ─▶ tree ─▶ layer ─────────────────┤
 //! derivations of the spec ─▶ layer (each, or in place of a wheel)─┤
 //! build.run, each on all of these ─▶ layer ───────────────────────┤
 //!             source (a store path) ─▶ layer ─────────────────────┘
@@ -25,6 +26,7 @@ mod additions;
 mod bytecode;
 mod changes_layer;
 pub mod cog_runtime;
+mod editable;
 mod fetch;
 mod image;
 mod interpreter;
@@ -56,11 +58,13 @@ pub use additions::{Additions, Extra};
 use bytecode::Compiler;
 pub use bytecode::{REPORT, compiled_package};
 pub use cog_runtime::Runtime;
+pub use editable::EditablePackage;
 pub use interpreter::InterpreterFetch;
 use python_packages::Packages;
 pub use python_packages::wheel_tree;
 pub use run_steps::{RunSecret, RunStep, RunSteps, StepDerivation};
 pub use sdist::ask_backend;
+pub use source::PREFIX as SOURCE_PREFIX;
 pub use system_root::{SystemRoot, system_root};
 
 /// Why a lock cannot become derivations.
@@ -130,6 +134,8 @@ pub struct Ingredients<'a> {
     pub runtime: &'a Runtime,
     /// What the spec adds.
     pub additions: &'a Additions,
+    /// The model's own project, where it is a package.
+    pub project: Option<&'a EditablePackage>,
     /// The commands that change the image.
     pub steps: &'a RunSteps,
 }
@@ -270,6 +276,9 @@ pub fn instantiate(ingredients: Ingredients<'_>) -> Result<Instantiated, RecipeE
     }
     for (name, wheels) in grouped.groups {
         packages.group_layer(&mut builder, name, &wheels)?;
+    }
+    if let Some(project) = ingredients.project {
+        editable::layer(&mut builder, lock, python, project)?;
     }
     let commands = ingredients.steps.commands.len();
     additions::layers(&mut builder, lock, ingredients.additions, commands)?;

@@ -8,7 +8,7 @@ use super::{Instantiation, LayerDerivation, RecipeError, TreeReference, json};
 use crate::lock::LockedPlatform;
 
 /// Where the files are in the image.
-const PREFIX: &str = "src";
+pub const PREFIX: &str = "src";
 
 /// Adds the layer of the model's files, which are in the store already, and of their bytecode.
 pub(super) fn layer(

@@ -24,6 +24,7 @@ mod layers;
 mod nar;
 #[cfg(feature = "network-tests")]
 mod platforms;
+mod project;
 #[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
 mod sandbox;
 #[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]

@@ -9,6 +9,7 @@
 
 pub mod archive;
 mod builder;
+mod editable;
 mod entry_points;
 mod error;
 mod filename;
@@ -22,6 +23,7 @@ mod tree;
 
 pub use archive::{ArchiveError, Limits, Member, MemberReader, Method, RawReader, WheelArchive};
 pub use builder::{BrokenRecord, NAME, WheelBuilder};
+pub use editable::EditableBuilder;
 pub use entry_points::command_digests;
 pub use error::WheelError;
 pub use plan::{Content, InstallPlan, PlannedFile, plan};

@@ -384,6 +384,14 @@ fn map_family(wish: &Wish<'_>, install: &mut Install, chosen: &mut Frameworks) {
     if torch::named_build(&install.options).is_some() || install.options.no_index {
         return;
     }
+    // So has a lock of the project.
+    if install
+        .project
+        .as_ref()
+        .is_some_and(|project| project.lock.is_some())
+    {
+        return;
+    }
     let gpu = wish.gpu.is_some();
     let cuda = chosen.cuda.as_deref().and_then(Version::parse);
     if gpu && cuda.is_none() {

@@ -104,7 +104,7 @@ pub enum ExchangeError {
     },
     /// The model asks for another version than the lock holds.
     #[error(
-        "{requirement_place} asks for {requirement:?}, but {file}:{line} locks {package} {version}; change one of them"
+        "{requirement_place} asks for {requirement:?}, but {file}:{line} locks {package} {version}; {way_out}"
     )]
     Contradiction {
         /// Where the requirement stands.
@@ -119,6 +119,22 @@ pub enum ExchangeError {
         package: String,
         /// The locked version.
         version: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// The lock of the model's own project is older than its requirements.
+    #[error(
+        "{requirement_place} asks for {requirement:?}, which {file} does not have; run {command} to bring it up to date"
+    )]
+    NotLocked {
+        /// Where the requirement stands.
+        requirement_place: String,
+        /// The requirement.
+        requirement: String,
+        /// The lock.
+        file: String,
+        /// What makes the lock.
+        command: &'static str,
     },
     /// The index offers other bytes than the lock was made with, or a file that it did not list.
     #[error(

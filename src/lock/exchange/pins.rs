@@ -16,6 +16,8 @@ pub struct Import {
     pub lock: Arc<ForeignLock>,
     /// The model's requirements.
     pub requirements: Vec<RequirementPlace>,
+    /// Whether it is the lock of the model's own project, so that it has every package that a requirement names.
+    pub is_own: bool,
 }
 
 /// A requirement and where it stands.
@@ -65,8 +67,9 @@ impl Import {
             file: self.lock.file().to_owned(),
             entries,
         };
+        let command = self.is_own.then(|| self.lock.command());
         for requirement in &self.requirements {
-            pins.agree(requirement, environment)?;
+            pins.agree(requirement, environment, command)?;
         }
         Ok(pins)
     }
@@ -93,12 +96,23 @@ impl Pins {
         &self,
         requirement: &RequirementPlace,
         environment: &MarkerEnvironment,
+        command: Option<&'static str>,
     ) -> Result<(), ExchangeError> {
         // What is no plain requirement has its own message in the resolver, or names a file instead of a version.
         let Ok(parsed) = requirement.text.parse::<Requirement<VerbatimUrl>>() else {
             return Ok(());
         };
         let entry = self.entries.get(parsed.name.as_str());
+        if let (None, Some(command)) = (entry, command)
+            && parsed.marker.evaluate(environment, &[])
+        {
+            return Err(ExchangeError::NotLocked {
+                requirement_place: requirement.place.clone(),
+                requirement: requirement.text.clone(),
+                file: self.file.clone(),
+                command,
+            });
+        }
         let (Some(entry), Some(VersionOrUrl::VersionSpecifier(specifiers))) = (
             entry.and_then(|entries| single(entries)),
             &parsed.version_or_url,
@@ -118,6 +132,10 @@ impl Pins {
             line: entry.line,
             package: entry.name.clone(),
             version: version.to_string(),
+            way_out: match command {
+                Some(command) => format!("run {command} to bring it up to date"),
+                None => "change one of them".to_owned(),
+            },
         })
     }
 

@@ -11,7 +11,7 @@ use uv_pep440::VersionSpecifiers;
 use uv_pep508::{MarkerEnvironment, MarkerTree};
 
 use super::ExchangeError;
-use super::read::{Entry, Origin, Source, prefixed};
+use super::read::{Entry, Origin, Source, commit, condition, prefixed};
 
 /// A `poetry.lock`.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ struct Package {
     markers: Vec<MarkerTree>,
     /// Poetry's own syntax goes beyond the standard's; what cannot be read is left out, as it only narrows.
     python: Option<VersionSpecifiers>,
+    /// Whether it is one of the project's own, as far as the format says that.
+    is_main: bool,
     entry: Entry,
 }
 
@@ -50,6 +52,7 @@ struct PackageShape {
     version: Spanned<String>,
     python_versions: Option<String>,
     markers: Option<Spanned<MarkersShape>>,
+    groups: Option<Vec<String>>,
     source: Option<SourceShape>,
     #[serde(default)]
     files: Vec<FileShape>,
@@ -66,6 +69,17 @@ enum MarkersShape {
 struct SourceShape {
     #[serde(rename = "type")]
     kind: String,
+    url: Option<String>,
+    resolved_reference: Option<String>,
+    subdirectory: Option<String>,
+}
+
+impl SourceShape {
+    fn commit(&self) -> Option<String> {
+        let (url, commit) = (self.url.as_ref()?, self.resolved_reference.as_ref()?);
+        let is_repository = self.kind == "git";
+        is_repository.then(|| self::commit(url, commit, self.subdirectory.as_deref()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,6 +133,32 @@ impl Document {
     }
 }
 
+impl Document {
+    /// All packages but those of groups alone, and where each is needed.
+    pub(super) fn everything(&self) -> (Vec<&Entry>, Vec<String>) {
+        let packages: Vec<&Package> = self
+            .packages
+            .iter()
+            .filter(|package| package.is_main)
+            .collect();
+        let conditions = packages.iter().map(|package| {
+            let markers: Vec<String> = package.markers.iter().map(condition).collect();
+            let python = package.python.as_ref().map(ToString::to_string);
+            format!(
+                "{} ; {} ; {}",
+                package.entry.name,
+                markers.join(" or "),
+                python.unwrap_or_default()
+            )
+        });
+        let conditions = conditions.collect();
+        (
+            packages.into_iter().map(|package| &package.entry).collect(),
+            conditions,
+        )
+    }
+}
+
 impl PackageShape {
     fn read(&self, source: Source<'_>, files: &[FileShape]) -> Result<Package, ExchangeError> {
         let name = source.name(&self.name)?;
@@ -149,11 +189,16 @@ impl PackageShape {
         Ok(Package {
             markers,
             python: python.and_then(|text| text.parse().ok()),
+            is_main: self
+                .groups
+                .as_ref()
+                .is_none_or(|groups| groups.iter().any(|group| group == "main")),
             entry: Entry {
                 line: source.line(&self.name),
                 name,
                 version: Some(version),
                 origin,
+                commit: self.source.as_ref().and_then(SourceShape::commit),
                 files: found,
             },
         })

@@ -12,7 +12,7 @@ use uv_pep440::VersionSpecifiers;
 use uv_pep508::{MarkerEnvironment, MarkerTree};
 
 use super::ExchangeError;
-use super::read::{Entry, Origin, Source, file_name};
+use super::read::{Entry, Origin, Source, commit, condition, file_name};
 
 /// A `pylock.toml`.
 #[derive(Debug)]
@@ -40,12 +40,32 @@ struct PackageShape {
     name: Spanned<String>,
     version: Option<Spanned<String>>,
     marker: Option<Spanned<String>>,
-    vcs: Option<toml::Table>,
+    vcs: Option<VcsShape>,
     directory: Option<toml::Table>,
     archive: Option<FileShape>,
     sdist: Option<FileShape>,
     #[serde(default)]
     wheels: Vec<FileShape>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct VcsShape {
+    url: Option<String>,
+    path: Option<String>,
+    commit_id: Option<String>,
+    subdirectory: Option<String>,
+}
+
+impl VcsShape {
+    fn commit(&self) -> Option<String> {
+        let address = self.url.as_ref().or(self.path.as_ref())?;
+        Some(commit(
+            address,
+            self.commit_id.as_ref()?,
+            self.subdirectory.as_deref(),
+        ))
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,6 +155,19 @@ impl Document {
     }
 }
 
+impl Document {
+    /// All packages, and where each is needed.
+    pub(super) fn everything(&self) -> (Vec<&Entry>, Vec<String>) {
+        let packages = self.packages.iter();
+        let conditions =
+            packages.map(|(marker, entry)| format!("{} ; {}", entry.name, condition(marker)));
+        (
+            self.packages.iter().map(|(_, entry)| entry).collect(),
+            conditions.collect(),
+        )
+    }
+}
+
 impl PackageShape {
     fn read(&self, source: Source<'_>) -> Result<(MarkerTree, Entry), ExchangeError> {
         let name = source.name(&self.name)?;
@@ -161,6 +194,7 @@ impl PackageShape {
             name,
             version: version.transpose()?,
             origin,
+            commit: self.vcs.as_ref().and_then(VcsShape::commit),
             files,
         };
         Ok((marker.transpose()?.unwrap_or_default(), entry))

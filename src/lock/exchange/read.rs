@@ -1,5 +1,6 @@
 //! Tells the formats apart and gives every reader the same face: text in, entries for one environment out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -12,6 +13,7 @@ use uv_pep440::{Version, VersionSpecifiers};
 use uv_pep508::{MarkerEnvironment, MarkerTree};
 
 use super::{ExchangeError, poetry, pylock, uv_lock};
+use crate::lock::PinnedVersions;
 
 /// The largest lock that is read.
 const MAX_BYTES: u64 = 64 << 20;
@@ -38,8 +40,41 @@ pub(super) struct Entry {
     /// One-based.
     pub(super) line: u32,
     pub(super) origin: Origin,
+    /// The commit of a repository, as a requirement names it: `git+https://host/repository@COMMIT`.
+    pub(super) commit: Option<String>,
     /// Empty when the lock gives no hashes.
     pub(super) files: Vec<EntryFile>,
+}
+
+impl Entry {
+    /// `NAME==VERSION`, or the name and the commit.
+    fn pin(&self) -> String {
+        match (&self.commit, &self.version) {
+            (Some(commit), _) => format!("{} @ {commit}", self.name),
+            (None, Some(version)) => format!("{}=={version}", self.name),
+            (None, None) => self.name.clone(),
+        }
+    }
+}
+
+/// A marker in words; empty where there is none.
+pub(super) fn condition(marker: &MarkerTree) -> String {
+    marker
+        .contents()
+        .map(|marker| marker.to_string())
+        .unwrap_or_default()
+}
+
+/// A commit of a repository as a requirement names it.
+pub(super) fn commit(address: &str, commit: &str, subdirectory: Option<&str>) -> String {
+    let address = match address.starts_with("git+") {
+        true => address.to_owned(),
+        false => format!("git+{address}"),
+    };
+    match subdirectory {
+        Some(folder) => format!("{address}@{commit}#subdirectory={folder}"),
+        None => format!("{address}@{commit}"),
+    }
 }
 
 /// Where a foreign lock has a package from.
@@ -61,6 +96,11 @@ pub(super) struct EntryFile {
 impl ForeignLock {
     /// Reads a lock; which tool wrote it is seen from what it holds, not from its name.
     pub fn read(path: &Path) -> Result<Self, ExchangeError> {
+        Self::read_as(&path.display().to_string(), path)
+    }
+
+    /// The same under another name for messages.
+    pub fn read_as(file: &str, path: &Path) -> Result<Self, ExchangeError> {
         let io = |source| ExchangeError::Io {
             path: path.to_owned(),
             source,
@@ -71,7 +111,7 @@ impl ForeignLock {
             return Err(io(std::io::Error::other(reason)));
         }
         let text = std::fs::read_to_string(path).map_err(io)?;
-        Self::parse(&path.display().to_string(), &text)
+        Self::parse(file, &text)
     }
 
     /// Understands the text of a lock; `file` is its name in messages.
@@ -112,6 +152,57 @@ impl ForeignLock {
     /// The name that messages give the file.
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// The command that brings the lock up to date.
+    pub fn command(&self) -> &'static str {
+        match &self.document {
+            Document::Pylock(_) => "the tool that wrote it",
+            Document::Uv(_) => "`uv lock`",
+            Document::Poetry(_) => "`poetry lock`",
+        }
+    }
+
+    /// Everything that the lock may hold a model to, for a request: versions, and a digest of what else decides.
+    pub fn pinned(&self) -> PinnedVersions {
+        let (entries, conditions) = self.everything();
+        let versions: BTreeSet<String> = entries.iter().map(|entry| entry.pin()).collect();
+        let files = entries.iter().flat_map(|entry| {
+            let files = entry.files.iter();
+            files.map(|file| {
+                format!(
+                    "{} {} {}",
+                    entry.pin(),
+                    file.name.as_deref().unwrap_or_default(),
+                    file.sha256
+                )
+            })
+        });
+        let said: BTreeSet<String> = files.chain(conditions).collect();
+        let said: Vec<String> = said.into_iter().collect();
+        PinnedVersions {
+            file: self.file.clone(),
+            sha256: Sha256::of(said.join("\n").as_bytes()),
+            versions: versions.into_iter().collect(),
+        }
+    }
+
+    /// The commits of packages that the lock has from repositories, as requirements name them.
+    pub fn commits(&self) -> BTreeMap<String, String> {
+        let (entries, _) = self.everything();
+        let commits = entries.into_iter();
+        commits
+            .filter_map(|entry| Some((entry.name.clone(), entry.commit.clone()?)))
+            .collect()
+    }
+
+    /// Every package that some environment may need, and the conditions between them.
+    fn everything(&self) -> (Vec<&Entry>, Vec<String>) {
+        match &self.document {
+            Document::Pylock(document) => document.everything(),
+            Document::Uv(document) => document.everything(),
+            Document::Poetry(document) => document.everything(),
+        }
     }
 
     /// What the lock holds for one environment.

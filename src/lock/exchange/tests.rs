@@ -48,6 +48,7 @@ fn import(text: &str, requirements: &[&str]) -> Import {
     Import {
         lock: ForeignLock::parse("its.lock", text).expect("a lock").into(),
         requirements: requirements.iter().enumerate().map(place).collect(),
+        is_own: false,
     }
 }
 
@@ -364,5 +365,76 @@ proptest::proptest! {
         if let Ok(lock) = ForeignLock::parse("its.lock", &text) {
             drop(lock.entries(&environment((3, 11, 2))));
         }
+    }
+}
+
+#[test]
+fn the_lock_of_a_project_has_what_the_project_asks_for() {
+    let refused = |requirements: &[&str]| {
+        let mut import = import(UV_LOCK, requirements);
+        import.is_own = true;
+        import
+            .pins(&environment((3, 11, 2)))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        refused(&["click>=8", "absent ; python_version < '3'"]),
+        Ok(())
+    );
+    assert_eq!(
+        refused(&["absent>=1"]),
+        Err("requirements.txt:1 asks for \"absent>=1\", which its.lock does not have; run `uv lock` to bring it up to date".to_owned())
+    );
+    assert_eq!(
+        refused(&["click<8"]),
+        Err("requirements.txt:1 asks for \"click<8\", but its.lock:10 locks click 8.5.1; run `uv lock` to bring it up to date".to_owned())
+    );
+}
+
+#[test]
+fn what_a_lock_pins_is_told_apart_by_what_decides() {
+    let pinned = |text: &str| {
+        ForeignLock::parse("its.lock", text)
+            .expect("a lock")
+            .pinned()
+    };
+    let before = pinned(UV_LOCK);
+    assert_eq!(
+        before.versions,
+        [
+            "click==8.5.1",
+            "colorama==0.4.6",
+            "numpy==1.26.4",
+            "numpy==2.3.5",
+            "tomli==2.5.0"
+        ]
+    );
+    assert_eq!(pinned(&format!("# a comment\n{UV_LOCK}")), before);
+    let moved = pinned(&UV_LOCK.replace("8.5.1", "8.5.2"));
+    assert_eq!(moved.versions[0], "click==8.5.2");
+    let digest = "8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37";
+    let other = pinned(&UV_LOCK.replace(digest, &digest.replace('8', "9")));
+    assert_eq!(other.versions, before.versions);
+    assert_ne!(other.sha256, before.sha256);
+}
+
+#[test]
+fn commits_of_repositories_become_requirements() {
+    let uv = "version = 1\nrequires-python = '>=3.10'\n\
+              [[package]]\nname = 'm'\nsource = { virtual = '.' }\ndependencies = [{ name = 'r' }]\n\
+              [[package]]\nname = 'r'\nversion = '1'\n\
+              source = { git = 'https://host.example/r?subdirectory=a%2Fb&rev=v1#0123456789012345678901234567890123456789' }\n";
+    let poetry = "[[package]]\nname = 'r'\nversion = '1'\n[package.source]\ntype = 'git'\nurl = 'https://host.example/r'\n\
+                  reference = 'v1'\nresolved_reference = '0123456789012345678901234567890123456789'\nsubdirectory = 'a/b'\n\
+                  [metadata]\nlock-version = '2.1'\n";
+    let pylock = "lock-version = '1.0'\n[[packages]]\nname = 'r'\n[packages.vcs]\ntype = 'git'\nurl = 'https://host.example/r'\n\
+                  commit-id = '0123456789012345678901234567890123456789'\nsubdirectory = 'a/b'\n";
+    for text in [uv, poetry, pylock] {
+        let lock = ForeignLock::parse("its.lock", text).expect("a lock");
+        assert_eq!(
+            lock.commits()["r"],
+            "git+https://host.example/r@0123456789012345678901234567890123456789#subdirectory=a/b"
+        );
     }
 }

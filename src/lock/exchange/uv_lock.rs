@@ -11,7 +11,7 @@ use uv_pep440::{Version, VersionSpecifiers};
 use uv_pep508::{MarkerEnvironment, MarkerTree};
 
 use super::ExchangeError;
-use super::read::{Entry, Origin, Source, file_name, prefixed};
+use super::read::{Entry, Origin, Source, commit, condition, file_name, prefixed};
 
 /// A `uv.lock`.
 #[derive(Debug)]
@@ -168,11 +168,7 @@ impl Document {
                     .iter()
                     .any(|marker| marker.evaluate(environment, &[]))
         };
-        // A lock without a project (of a script, say) holds nothing but what is asked for.
-        let chosen: Vec<usize> = match self.roots.is_empty() {
-            true => (0..self.packages.len()).collect(),
-            false => self.reached(environment, &applies),
-        };
+        let chosen = self.reached(&|edge| edge.marker.evaluate(environment, &[]), &applies);
         let packages = chosen.into_iter().map(|at| &self.packages[at]);
         Ok(packages
             .filter(|package| applies(package))
@@ -180,11 +176,52 @@ impl Document {
             .collect())
     }
 
+    /// Everything that some environment may need, and the conditions between the packages.
+    pub(super) fn everything(&self) -> (Vec<&Entry>, Vec<String>) {
+        let reached = self.reached(&|_| true, &|_| true);
+        let edges = |package: &Package, extra: &str, edges: &[Edge]| -> Vec<String> {
+            let line = |edge: &Edge| {
+                let version = edge.version.as_ref().map(ToString::to_string);
+                format!(
+                    "{}[{extra}] -> {}[{}] {} ; {}",
+                    package.entry.name,
+                    edge.name,
+                    edge.extras.join(","),
+                    version.unwrap_or_default(),
+                    condition(&edge.marker)
+                )
+            };
+            edges.iter().map(line).collect()
+        };
+        let conditions = reached.iter().chain(&self.roots).flat_map(|at| {
+            let package = &self.packages[*at];
+            let markers = package.markers.iter().map(condition);
+            let markers = markers.map(|marker| format!("{} ; {marker}", package.entry.name));
+            // Extras of the project itself are not installed.
+            let extras = package.extras.iter().filter(|_| !self.roots.contains(at));
+            let extras = extras.flat_map(|(extra, list)| edges(package, extra, list));
+            let plain = edges(package, "", &package.dependencies);
+            markers.chain(extras).chain(plain).collect::<Vec<_>>()
+        });
+        let conditions = conditions.collect();
+        (
+            reached
+                .into_iter()
+                .map(|at| &self.packages[at].entry)
+                .collect(),
+            conditions,
+        )
+    }
+
     fn reached(
         &self,
-        environment: &MarkerEnvironment,
+        holds: &dyn Fn(&Edge) -> bool,
         applies: &dyn Fn(&Package) -> bool,
     ) -> Vec<usize> {
+        // A lock without a project (of a script, say) holds nothing but what is asked for.
+        if self.roots.is_empty() {
+            return (0..self.packages.len()).collect();
+        }
         let mut pending: Vec<(usize, Option<&str>)> =
             self.roots.iter().map(|at| (*at, None)).collect();
         let mut seen: BTreeSet<(usize, Option<&str>)> = pending.iter().copied().collect();
@@ -194,8 +231,7 @@ impl Document {
                 None => Some(&package.dependencies),
                 Some(extra) => package.extras.get(extra),
             };
-            let holds = |edge: &&Edge| edge.marker.evaluate(environment, &[]);
-            for edge in edges.into_iter().flatten().filter(holds) {
+            for edge in edges.into_iter().flatten().filter(|edge| holds(edge)) {
                 let means =
                     |(_, package): &(usize, &Package)| edge.means(package) && applies(package);
                 for (target, _) in self.packages.iter().enumerate().filter(means) {
@@ -233,6 +269,18 @@ impl SourceShape {
         [&self.r#virtual, &self.editable, &self.directory]
             .into_iter()
             .any(|path| path.as_deref() == Some("."))
+    }
+
+    /// `https://host/repository?rev=v1&subdirectory=x#COMMIT` as a requirement.
+    fn commit(&self) -> Option<String> {
+        let (address, commit) = self.git.as_ref()?.split_once('#')?;
+        let (address, query) = address.split_once('?').unwrap_or((address, ""));
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let folder = pairs
+            .find(|(key, _)| *key == "subdirectory")
+            .map(|(_, folder)| folder);
+        let folder = folder.map(|folder| folder.replace("%2F", "/").replace("%2f", "/"));
+        Some(self::commit(address, commit, folder.as_deref()))
     }
 
     fn origin(&self) -> Origin {
@@ -278,6 +326,7 @@ impl PackageShape {
                 name,
                 version: version.transpose()?,
                 origin: self.source.origin(),
+                commit: self.source.commit(),
                 files,
             },
         })

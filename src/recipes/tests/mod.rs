@@ -26,6 +26,7 @@ fn extended(lock: &VariantLock, additions: &Additions) -> Result<Instantiated, R
         source: &source(),
         runtime: &runtime,
         additions,
+        project: None,
         steps: &RunSteps::default(),
     })
 }
@@ -247,6 +248,7 @@ fn the_budget_is_kept_or_nothing_is_built() {
         source: &source(),
         runtime: &cog_runtime::runtime(&Default::default(), Default::default()),
         additions: &Additions::default(),
+        project: None,
         steps: &RunSteps::default(),
     });
     assert_eq!(

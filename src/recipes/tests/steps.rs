@@ -32,6 +32,7 @@ fn with_steps(lock: &VariantLock, additions: &Additions, steps: &RunSteps) -> In
         source: &source(),
         runtime: &runtime,
         additions,
+        project: None,
         steps,
     });
     instantiated.expect("a sound lock")

@@ -49,7 +49,8 @@ impl Constraint {
     /// Whether some release of a Python is allowed, given as major and minor.
     pub(super) fn allows_python(&self, python: (u32, u32)) -> bool {
         let (major, minor) = python;
-        let releases = (0..=40).map(|patch| Version::new([u64::from(major), u64::from(minor), patch]));
+        let releases =
+            (0..=40).map(|patch| Version::new([u64::from(major), u64::from(minor), patch]));
         let mut releases = releases.into_iter();
         releases.any(|release| self.alternatives.iter().any(|one| one.contains(&release)))
     }
