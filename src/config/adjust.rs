@@ -219,8 +219,9 @@ fn merge(into: &mut Requirements, added: Requirements) {
     let Install {
         requirements,
         constraints,
+        overrides,
         options,
-        ..
+        project,
     } = added.install;
     let install = &mut into.install;
     let names: BTreeSet<String> = requirements
@@ -238,6 +239,10 @@ fn merge(into: &mut Requirements, added: Requirements) {
     let unnamed = requirements.into_iter().filter(|line| line.name.is_none());
     install.requirements.extend(unnamed);
     install.constraints.extend(constraints);
+    install.overrides.extend(overrides);
+    install.project = project.or(install.project.take());
+    install.options.no_binary.extend(options.no_binary);
+    install.options.indexes.extend(options.indexes);
     for url in options.extra_indexes {
         if !install.options.extra_indexes.contains(&url) {
             install.options.extra_indexes.push(url);

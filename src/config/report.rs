@@ -55,6 +55,11 @@ struct InstallReport<'l> {
     prerelease: bool,
     requirements: Vec<&'l str>,
     constraints: Vec<&'l str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overrides: Vec<&'l str>,
+    /// The lock whose versions hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<&'l str>,
 }
 
 impl<'l> InstallReport<'l> {
@@ -70,6 +75,11 @@ impl<'l> InstallReport<'l> {
             prerelease: install.options.prerelease,
             requirements: texts(&install.requirements),
             constraints: texts(&install.constraints),
+            overrides: texts(&install.overrides),
+            lock: install
+                .project
+                .as_ref()
+                .and_then(|project| project.lock.as_deref()),
         }
     }
 }

@@ -390,15 +390,22 @@ impl Project {
 
     /// A lock of another tool, with the places of the model's own requirements.
     fn import(&self, lock: Arc<ForeignLock>) -> Import {
+        let lines = &self.loaded.effective.install.requirements;
+        let is_own = self.project_lock.is_some();
+        // What the configuration itself and the variant ask for is in no lock of the project.
+        let is_besides =
+            |line: &config::RequirementLine| line.line == 0 || line.file == self.loaded.file_name;
         let place = |line: &config::RequirementLine| RequirementPlace {
             text: line.text.clone(),
             place: self.place(line.line, &line.file),
+            is_locked: is_own && !is_besides(line),
         };
-        let requirements = self.loaded.effective.install.requirements.iter().map(place);
+        let freed = lines.iter().filter(|line| is_own && line.line == 0);
         Import {
-            is_own: self.project_lock.is_some(),
             lock,
-            requirements: requirements.collect(),
+            is_own,
+            freed: freed.filter_map(|line| line.name.clone()).collect(),
+            requirements: lines.iter().map(place).collect(),
         }
     }
 

@@ -321,3 +321,203 @@ fn the_project_itself_is_a_layer_that_its_tables_decide() {
     succeed(&mut command(&world, "lock", &project, &[]));
     assert_eq!(layer(&world.build("store", &project)), None);
 }
+
+/// A project as people write them, locked by a real uv.
+#[cfg(feature = "network-tests")]
+mod real {
+    #[cfg(feature = "container-tests")]
+    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::world::COGNIX;
+
+    const PYPROJECT: &str = r#"
+[project]
+name = "image-classifier"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["numpy>=1.26", "typer>=0.12", "httpx[http2]>=0.27 ; sys_platform == 'linux'"]
+
+[project.scripts]
+image-classifier = "image_classifier:main"
+
+[dependency-groups]
+dev = ["pytest>=8"]
+
+[build-system]
+requires = ["uv_build"]
+build-backend = "uv_build"
+"#;
+
+    /// The project, in a folder of its own.
+    fn real(folder: &Path) -> PathBuf {
+        let project = folder.join("model");
+        std::fs::create_dir_all(project.join("src/image_classifier")).expect("a writable folder");
+        let cog_yaml = "build:\n  python_version: \"3.11\"\n  python_requirements: pyproject.toml\nrun: predict.py:Predictor\n";
+        let files = [
+            ("cog.yaml", cog_yaml),
+            ("cognix.nix", "{ bytecode = false; }\n"),
+            (
+                "predict.py",
+                "class Predictor:\n    def predict(self) -> str:\n        return ''\n",
+            ),
+            ("pyproject.toml", PYPROJECT),
+            (
+                "src/image_classifier/__init__.py",
+                "def main():\n    print('Hello from image-classifier!')\n",
+            ),
+        ];
+        for (name, text) in files {
+            write(&project.join(name), text);
+        }
+        project
+    }
+
+    fn uv(project: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new("uv");
+        command.arg("--quiet").args(arguments).current_dir(project);
+        String::from_utf8(succeed(&mut command).stdout).expect("UTF-8")
+    }
+
+    #[test]
+    fn versions_are_those_that_uv_exports() {
+        let world = World::new();
+        let project = real(&world.path("real"));
+        uv(&project, &["lock"]);
+        succeed(
+            Command::new(COGNIX)
+                .args(["lock", "--store"])
+                .arg(world.path("store"))
+                .arg(&project),
+        );
+        let arguments = [
+            "export",
+            "--no-dev",
+            "--no-emit-project",
+            "--no-hashes",
+            "--no-header",
+            "--no-annotate",
+        ];
+        let exported = uv(&project, &arguments);
+        let locked: BTreeSet<String> = versions(&project)
+            .iter()
+            .map(|line| line.replace(' ', "=="))
+            .collect();
+        let exported: Vec<&str> = exported.lines().collect();
+        let is_here = |line: &&&str| !line.contains("win32") && !line.contains(">= '3.12'");
+        let missing: Vec<_> = exported
+            .iter()
+            .filter(is_here)
+            .filter(|line| !locked.contains(line.split(' ').next().unwrap_or_default()))
+            .collect();
+        assert!(
+            missing.is_empty() && exported.len() > 15,
+            "{missing:?}\n{locked:?}"
+        );
+        assert!(
+            locked.iter().all(|line| !line.starts_with("pytest")),
+            "{locked:?}"
+        );
+    }
+
+    /// The files below the environment that only a project brings, by path; what names the place of the project and of the
+    /// environment is made alike.
+    #[cfg(feature = "container-tests")]
+    fn installed(venv: &Path, project: &str) -> BTreeMap<String, String> {
+        let site_packages = "lib/python3.11/site-packages";
+        let info = format!("{site_packages}/image_classifier-0.1.0.dist-info");
+        let mut paths = vec![
+            "bin/image-classifier".to_owned(),
+            format!("{site_packages}/image_classifier.pth"),
+        ];
+        let entries = std::fs::read_dir(venv.join(&info)).expect("it is installed");
+        paths.extend(entries.map(|entry| {
+            let name = entry.expect("readable").file_name();
+            format!("{info}/{}", name.to_str().expect("UTF-8"))
+        }));
+        let text = |path: String| {
+            let text = std::fs::read_to_string(venv.join(&path)).expect("text");
+            let text = text
+                .replace(&venv.display().to_string(), "/venv")
+                .replace(project, "/src");
+            (path, format!("{}\n", text.trim_end()))
+        };
+        paths.into_iter().map(text).collect()
+    }
+
+    #[cfg(feature = "container-tests")]
+    #[test]
+    fn the_project_is_installed_as_uv_does_it_and_its_command_runs() {
+        let world = World::new();
+        let project = real(&world.path("real"));
+        let store = world.path("store");
+        let cognix = |arguments: &[&str]| {
+            let mut command = Command::new(COGNIX);
+            command.arg("--store").arg(&store).args(arguments);
+            succeed(command.current_dir(&project)).stdout
+        };
+        cognix(&["lock"]);
+        assert_eq!(
+            cognix(&["exec", "--locked", "--", "image-classifier"]),
+            b"Hello from image-classifier!\n"
+        );
+        let script = "tar -C /venv -c bin/image-classifier lib/python3.11/site-packages";
+        let archive = cognix(&["exec", "--locked", "--", "sh", "-c", script]);
+        let ours = world.path("ours");
+        tar::Archive::new(archive.as_slice())
+            .unpack(&ours)
+            .expect("an archive");
+        let ours = installed(&ours, "/src");
+
+        uv(&project, &["venv", "--python", "3.11", ".venv"]);
+        uv(
+            &project,
+            &[
+                "pip",
+                "install",
+                "--python",
+                ".venv",
+                "--no-deps",
+                "--editable",
+                ".",
+            ],
+        );
+        let real = std::fs::canonicalize(&project).expect("it is there");
+        let theirs = installed(&real.join(".venv"), real.to_str().expect("UTF-8"));
+        // What uv keeps for itself, and that somebody asked for it.
+        let own = ["REQUESTED", "uv_build.json", "uv_cache.json"];
+        let theirs: BTreeMap<_, _> = theirs
+            .into_iter()
+            .filter(|(path, _)| !own.iter().any(|name| path.ends_with(name)))
+            .collect();
+        assert_eq!(
+            ours.keys().collect::<Vec<_>>(),
+            theirs.keys().collect::<Vec<_>>()
+        );
+        for (path, text) in &theirs {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            match name {
+                // The installer's name; the digests of what differs; what only a build backend says.
+                "INSTALLER" | "RECORD" => {}
+                "METADATA" => {
+                    let said: BTreeSet<&str> = ours[path].lines().collect();
+                    let more = ["Name: image-classifier", "Version: 0.1.0"];
+                    assert!(
+                        more.iter()
+                            .all(|line| said.contains(line) && text.contains(line)),
+                        "{said:?}"
+                    );
+                }
+                "WHEEL" => {
+                    let plain = |text: &str| {
+                        let lines = text.lines().filter(|line| !line.starts_with("Generator"));
+                        lines.map(str::to_owned).collect::<Vec<_>>()
+                    };
+                    assert_eq!(plain(&ours[path]), plain(text));
+                }
+                _ => assert_eq!(ours[path], *text, "{path}"),
+            }
+        }
+    }
+}

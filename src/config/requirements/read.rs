@@ -90,6 +90,10 @@ pub(in super::super) fn from_file(
             .errors
             .push(at_key.finding("build.python_requirements", reason));
     }
+    if reader.found.install.project.is_some() && reader.found.read.is_empty() {
+        let lines = &reader.found.install.requirements;
+        reader.found.read = lines.iter().map(|line| line.text.clone()).collect();
+    }
     reader.finish()
 }
 
@@ -266,6 +270,15 @@ impl<'p> Reader<'p> {
         if path.contains("://") {
             let url = path.to_owned();
             return self.refuse(place, RequirementReason::RemoteFile { url });
+        }
+        // As `uv pip` has it.
+        if let Some(kind) = project::kind(path)
+            && role == Role::Requirements
+        {
+            if let Err(reason) = project::read(self, kind, path, place) {
+                self.found.errors.push(place.finding("", reason));
+            }
+            return;
         }
         let shown = match self.project.find(place.folder, path) {
             Ok(inside) => inside.relative,

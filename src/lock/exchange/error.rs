@@ -136,6 +136,20 @@ pub enum ExchangeError {
         /// What makes the lock.
         command: &'static str,
     },
+    /// A package that another package needs, and that is no release: a release of the same name may be anybody's.
+    #[error(
+        "{file}:{line}: {package} is from {from}, and only other packages ask for it; name it in the project's own dependencies with its source"
+    )]
+    Elsewhere {
+        /// The package.
+        package: String,
+        /// Where it is from.
+        from: &'static str,
+        /// The lock.
+        file: String,
+        /// One-based.
+        line: u32,
+    },
     /// The index offers other bytes than the lock was made with, or a file that it did not list.
     #[error(
         "{package} {version}: the image's file {filename} has the SHA-256 {actual}, {file}:{line} {expected}"

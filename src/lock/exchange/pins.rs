@@ -8,6 +8,7 @@ use uv_pep508::{MarkerEnvironment, Requirement, VerbatimUrl, VersionOrUrl};
 use super::read::{Entry, Origin};
 use super::{ExchangeError, ForeignLock};
 use crate::lock::LockedWheel;
+use crate::lock::python::WheelOrigin;
 
 /// A foreign lock, and the model's requirements with their places, to tell both sides of a contradiction.
 #[derive(Debug)]
@@ -16,8 +17,10 @@ pub struct Import {
     pub lock: Arc<ForeignLock>,
     /// The model's requirements.
     pub requirements: Vec<RequirementPlace>,
-    /// Whether it is the lock of the model's own project, so that it has every package that a requirement names.
+    /// Whether it is the lock of the model's own project: then nothing of it is chosen from elsewhere.
     pub is_own: bool,
+    /// Packages that one image has in versions of its own.
+    pub freed: BTreeSet<String>,
 }
 
 /// A requirement and where it stands.
@@ -27,6 +30,8 @@ pub struct RequirementPlace {
     pub text: String,
     /// `FILE:LINE`.
     pub place: String,
+    /// Whether it stands in a file whose lock this is: then the lock has what it asks for.
+    pub is_locked: bool,
 }
 
 /// What came of an import, for one platform; names sorted.
@@ -46,6 +51,7 @@ pub struct Imported {
 #[derive(Debug)]
 pub(in crate::lock) struct Pins {
     file: String,
+    is_own: bool,
     /// Usually one entry a name; several where the format cannot say which one is for whom.
     entries: BTreeMap<String, Vec<Entry>>,
 }
@@ -63,12 +69,14 @@ impl Import {
                 same.push(entry);
             }
         }
+        entries.retain(|name, _| !self.freed.contains(name));
         let pins = Pins {
             file: self.lock.file().to_owned(),
             entries,
+            is_own: self.is_own,
         };
-        let command = self.is_own.then(|| self.lock.command());
         for requirement in &self.requirements {
+            let command = requirement.is_locked.then(|| self.lock.command());
             pins.agree(requirement, environment, command)?;
         }
         Ok(pins)
@@ -153,10 +161,23 @@ impl Pins {
             if let [
                 Entry {
                     origin: Origin::Elsewhere(what),
+                    line,
                     ..
                 },
             ] = entries[..]
             {
+                if !matches!(wheel.origin, WheelOrigin::Index { .. }) {
+                    imported.pinned.push(wheel.name.clone());
+                    continue;
+                }
+                if self.is_own {
+                    return Err(ExchangeError::Elsewhere {
+                        package: wheel.name.clone(),
+                        from: what,
+                        file: self.file.clone(),
+                        line,
+                    });
+                }
                 imported
                     .elsewhere
                     .push((wheel.name.clone(), what.to_owned()));

@@ -44,11 +44,13 @@ fn import(text: &str, requirements: &[&str]) -> Import {
     let place = |(at, text): (usize, &&str)| RequirementPlace {
         text: (*text).to_owned(),
         place: format!("requirements.txt:{}", at + 1),
+        is_locked: false,
     };
     Import {
         lock: ForeignLock::parse("its.lock", text).expect("a lock").into(),
         requirements: requirements.iter().enumerate().map(place).collect(),
         is_own: false,
+        freed: Default::default(),
     }
 }
 
@@ -372,7 +374,10 @@ proptest::proptest! {
 fn the_lock_of_a_project_has_what_the_project_asks_for() {
     let refused = |requirements: &[&str]| {
         let mut import = import(UV_LOCK, requirements);
-        import.is_own = true;
+        import
+            .requirements
+            .iter_mut()
+            .for_each(|place| place.is_locked = true);
         import
             .pins(&environment((3, 11, 2)))
             .map(drop)

@@ -134,8 +134,6 @@ pub(super) fn read(
             read_file(reader, &inside, &mut found, pyproject);
         }
     }
-    let lines = &reader.found.install.requirements;
-    reader.found.read = lines.iter().map(|line| line.text.clone()).collect();
     reader.found.install.project = Some(found);
     Ok(())
 }

@@ -543,6 +543,32 @@ fn import_roots_are_those_of_the_backends() {
 }
 
 #[test]
+fn a_requirements_file_may_name_a_project() {
+    let pyproject = "[project]\nname = 'm'\ndependencies = ['numpy']\n";
+    let files = [
+        ("r.txt", "tqdm\n-r a/pyproject.toml\n"),
+        ("a/pyproject.toml", pyproject),
+        ("a/uv.lock", ""),
+    ];
+    let found = read_file(&files, "r.txt");
+    assert_eq!(told(&found), [""; 0]);
+    assert_eq!(texts(&found), ["tqdm", "numpy"]);
+    assert_eq!(
+        found
+            .install
+            .project
+            .and_then(|project| project.lock)
+            .as_deref(),
+        Some("a/uv.lock")
+    );
+    let found = read_file(&[("r.txt", "-r pyproject.toml\n")], "r.txt");
+    assert_eq!(
+        told(&found),
+        ["error r.txt:1:1: file does not exist: \"pyproject.toml\""]
+    );
+}
+
+#[test]
 fn members_of_a_workspace_are_folders() {
     let text = "[project]\nname = 'm'\ndependencies = ['one', 'm-two>=1', 'm']\n\
                 [tool.uv.sources]\none = {workspace = true}\nm-two = {workspace = true}\n\
