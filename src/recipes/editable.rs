@@ -42,7 +42,7 @@ pub(super) fn layer(
         .env("entryPoints", project.entry_points.as_str())
         .env("folder", project.folder.as_str())
         .env("importRoots", json(&project.import_roots))
-        .env("name", project.name.as_str())
+        .env("project", project.name.as_str())
         .env("python", python.to_string())
         .env("version", project.version.as_str())
         .build();

@@ -2,7 +2,7 @@
 //!
 //! | Attribute | Value |
 //! |---|---|
-//! | `name`, `version` | the project's |
+//! | `project`, `version` | its name and version |
 //! | `python` | `MAJOR.MINOR` |
 //! | `folder` | where the project lies in the image |
 //! | `importRoots` | JSON: the folders that its modules are imported from |
@@ -48,7 +48,7 @@ impl Builder for EditableBuilder {
         let roots: Vec<String> =
             serde_json::from_str(roots).map_err(|error| wrong("importRoots", error.to_string()))?;
         let project = Editable {
-            name: request.env("name")?,
+            name: request.env("project")?,
             version: request.env("version")?,
             folder: request.env("folder")?,
             import_roots: &roots,

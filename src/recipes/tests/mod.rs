@@ -35,6 +35,55 @@ fn example(lock: &VariantLock) -> Instantiated {
     extended(lock, &Additions::default()).expect("a sound lock")
 }
 
+/// The layer lies between the packages and what the spec adds, and its derivation has no input but the tables.
+#[test]
+fn the_project_itself_is_a_layer_above_the_packages() {
+    let lock = crate::lock::tests::example();
+    let lock = lock
+        .platform(Architecture::Amd64)
+        .expect("the example has it");
+    let project = EditablePackage {
+        name: "My.Model".to_owned(),
+        version: "1.2".to_owned(),
+        entry_points: "[console_scripts]\ntrain = my_model:train\n".to_owned(),
+        folder: "/src".to_owned(),
+        import_roots: vec!["/src/src".to_owned()],
+    };
+    let instantiated = instantiate(Ingredients {
+        lock,
+        source: &source(),
+        runtime: &cog_runtime::runtime(&Default::default(), Default::default()),
+        additions: &Additions::default(),
+        project: Some(&project),
+        steps: &RunSteps::default(),
+    });
+    let instantiated = instantiated.expect("a sound lock");
+    let names: Vec<&str> = instantiated
+        .layers
+        .iter()
+        .map(|layer| layer.name.as_str())
+        .collect();
+    assert_eq!(names[names.len() - 2..], ["project-scripts", "source"]);
+    let layer = &instantiated.layers[names.len() - 2];
+    assert_eq!(
+        (layer.group, layer.holds[0].name.as_str()),
+        ("python", "My.Model")
+    );
+    let layer = instantiated
+        .graph
+        .get(&layer.derivation)
+        .expect("in the graph");
+    let tree = layer.input_derivations().keys().next().expect("the tree");
+    let tree = instantiated.graph.get(tree).expect("in the graph");
+    assert!(tree.input_derivations().is_empty());
+    let text = |name: &str| String::from_utf8_lossy(&tree.env()[name]).into_owned();
+    assert_eq!(text("name"), "project-scripts");
+    assert_eq!(
+        (text("project"), text("importRoots")),
+        ("My.Model".to_owned(), "[\"/src/src\"]".to_owned())
+    );
+}
+
 /// The path pins every recipe: one that changes gives another image to everybody, and needs a builtin of a new number
 /// or a line in the changelog's section of changed digests.
 #[test]
