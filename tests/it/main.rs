@@ -8,6 +8,8 @@ mod another_user;
 mod architecture;
 mod build;
 mod config;
+#[cfg(all(feature = "oracle-tests", feature = "sandbox-tests"))]
+mod debian;
 mod eval;
 #[cfg(feature = "network-tests")]
 mod example;

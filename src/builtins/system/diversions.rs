@@ -12,25 +12,33 @@ const RULE: &str = "dpkg-divert";
 
 /// A file that other packages' files of the same path give way to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Diversion {
+struct Diversion {
     path: String,
     to: String,
     package: String,
 }
 
-impl Diversion {
-    /// What a call of `dpkg-divert` adds; none when it adds nothing or moves files.
-    pub(super) fn of(arguments: &[Text]) -> Option<Self> {
-        let (mut path, mut to, mut package) = (None, None, None);
-        let (mut adds, mut stays) = (true, false);
+/// What a call of `dpkg-divert` does.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Add(Diversion),
+    Remove(Diversion),
+}
+
+impl Change {
+    /// None when a call changes nothing, moves files, or has a word that is not known.
+    fn of(arguments: &[Text], own: &str) -> Option<Self> {
+        let (mut path, mut to, mut package) = (None, None, own.to_owned());
+        let (mut adds, mut removes, mut stays) = (true, false, false);
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             let word = word.as_deref()?;
             match word {
-                "--package" => package = words.next().cloned().flatten(),
+                "--package" => package = words.next()?.clone()?,
                 "--divert" => to = words.next().cloned().flatten(),
-                "--local" => package = Some(":".to_owned()),
+                "--local" => package = ":".to_owned(),
                 "--add" | "--quiet" => {}
+                "--remove" => removes = true,
                 "--no-rename" => stays = true,
                 "--rename" => stays = false,
                 _ if word.starts_with('-') => adds = false,
@@ -39,23 +47,50 @@ impl Diversion {
         }
         let path = path.filter(|_| adds && stays)?;
         let to = to.unwrap_or_else(|| format!("{path}.distrib"));
-        let package = package.unwrap_or_else(|| ":".to_owned());
         let plain = [&path, &to].into_iter().all(|path| path.starts_with('/'))
             && ![&path, &to, &package]
                 .into_iter()
                 .any(|text| text.contains('\n'));
-        plain.then_some(Self { path, to, package })
+        let diversion = Diversion { path, to, package };
+        let change = match removes {
+            true => Self::Remove(diversion),
+            false => Self::Add(diversion),
+        };
+        plain.then_some(change)
     }
+}
+
+impl Change {
+    /// Changes the list as dpkg does, which reads it from the end and adds to the front.
+    fn apply(&self, diversions: &mut Vec<Diversion>) {
+        match self {
+            Self::Add(added) if !diversions.iter().any(|other| other.path == added.path) => {
+                diversions.reverse();
+                diversions.insert(0, added.clone());
+            }
+            Self::Remove(removed) if diversions.contains(removed) => {
+                diversions.reverse();
+                diversions.retain(|other| other != removed);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a call of `dpkg-divert` adds a diversion as the rule does it: without moving files.
+pub(super) fn is_addition(arguments: &[Text]) -> bool {
+    matches!(Change::of(arguments, ":"), Some(Change::Add(_)))
 }
 
 /// Adds the list.
 pub(super) fn apply(root: &mut Root<'_>) -> Result<(), SystemError> {
     let mut diversions: Vec<Diversion> = Vec::new();
-    for package in root.packages() {
-        for (file, arguments) in [
-            ("preinst", ["install", ""]),
-            ("postinst", ["configure", ""]),
-        ] {
+    // Packages are unpacked before any is configured.
+    for (file, arguments) in [
+        ("preinst", ["install", ""]),
+        ("postinst", ["configure", ""]),
+    ] {
+        for package in root.packages() {
             let Some(text) = root.control(package, file)? else {
                 continue;
             };
@@ -69,20 +104,26 @@ pub(super) fn apply(root: &mut Root<'_>) -> Result<(), SystemError> {
                 arguments: &arguments,
             };
             // One that cannot be followed is run.
-            for effect in script.effects(root).unwrap_or_default() {
-                let Effect::Call(words) = effect else {
-                    continue;
-                };
-                let diversion = match words.split_first() {
-                    Some((Some(program), arguments)) if program == RULE => Diversion::of(arguments),
+            let effects = script.effects(root).unwrap_or_default();
+            let change = |effect: &Effect| match effect {
+                Effect::Call(words) => match words.split_first() {
+                    Some((Some(program), words)) if program == RULE => {
+                        Change::of(words, &package.name)
+                    }
                     _ => None,
-                };
-                if let Some(diversion) = diversion
-                    && !diversions.iter().any(|other| other.path == diversion.path)
-                {
-                    // dpkg reads its list from the end and adds to the front.
-                    diversions.reverse();
-                    diversions.insert(0, diversion);
+                },
+                _ => None,
+            };
+            let changes: Vec<Change> = effects.iter().filter_map(change).collect();
+            let adds = |path: &str| {
+                let mut changes = changes.iter();
+                changes.any(|change| matches!(change, Change::Add(added) if added.path == path))
+            };
+            for change in &changes {
+                match change {
+                    // Both ways were followed, and the one that removes is for what was another way before.
+                    Change::Remove(removed) if adds(&removed.path) => {}
+                    change => change.apply(&mut diversions),
                 }
             }
         }

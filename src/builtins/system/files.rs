@@ -193,9 +193,10 @@ fn time_zone(root: &mut Root<'_>) -> Result<(), SystemError> {
 /// The two settings of fontconfig that its questions have answers for without anybody being asked.
 fn fonts(root: &mut Root<'_>) -> Result<(), SystemError> {
     const AVAILABLE: &str = "/usr/share/fontconfig/conf.avail";
-    if root.package("fontconfig-config").is_none() {
+    let Some(package) = root.package("fontconfig-config") else {
         return Ok(());
-    }
+    };
+    let script = root.control(package, "postinst")?.unwrap_or_default();
     let bitmaps = ["70-no-bitmaps-except-emoji.conf", "70-no-bitmaps.conf"];
     let bitmaps = bitmaps
         .into_iter()
@@ -210,10 +211,13 @@ fn fonts(root: &mut Root<'_>) -> Result<(), SystemError> {
             )?;
         }
     }
-    // For the group of staff, whatever the machine's owner has asked for elsewhere.
-    let owner = Owner {
-        mode: 0o2775,
-        gid: STAFF,
+    // For the group of staff: until Debian 12 whatever the machine's owner has asked for elsewhere.
+    let owner = match String::from_utf8_lossy(&script).contains("staff-group-for-usr-local") {
+        true => local_owner(root),
+        false => Owner {
+            mode: 0o2775,
+            gid: STAFF,
+        },
     };
     root.add_directory("fontconfig-config", "usr/local/share/fonts", owner)
 }

@@ -205,15 +205,15 @@ fn divert(arguments: &[Text]) -> Verdict {
         return Verdict::Unknown;
     }
     let has = |option: &str| arguments.iter().any(|word| word.as_deref() == Some(option));
-    match diversions::Diversion::of(arguments) {
+    match diversions::is_addition(arguments) {
         _ if ["--list", "--listpackage", "--truename", "--remove"]
             .into_iter()
             .any(has) =>
         {
             Verdict::Nothing
         }
-        Some(_) => Verdict::Rule("diversions"),
-        None => Verdict::Unknown,
+        true => Verdict::Rule("diversions"),
+        false => Verdict::Unknown,
     }
 }
 

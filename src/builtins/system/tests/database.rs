@@ -73,3 +73,20 @@ fn diversions_that_move_nothing_are_noted() {
         "a diversion that moves a file is no rule's"
     );
 }
+
+#[test]
+fn diversions_are_their_packages_own_and_may_end_again() {
+    let add = "#!/bin/sh\ndpkg-divert --add --no-rename --divert /lib64/ld.so.merged /lib64/ld.so\n\
+               dpkg-divert --package base --add --no-rename --divert /.lib64.merged /lib64\n";
+    let remove = "#!/bin/sh\ndpkg-divert --package base --remove --no-rename --divert /.lib64.merged /lib64\n";
+    let system = System::new()
+        .package("dpkg")
+        .package("base")
+        .control("postinst", remove)
+        .package("linker")
+        .control("preinst", add);
+    assert_eq!(
+        system.configured().text("var/lib/dpkg/diversions"),
+        "/lib64/ld.so\n/lib64/ld.so.merged\nlinker\n"
+    );
+}
