@@ -41,6 +41,13 @@ pub struct LockRequest {
     pub index_options: IndexOptions,
     /// The package sources by name, without addresses.
     pub inputs: InputPins,
+    /// Debian packages whose maintainer scripts are not run, sorted.
+    #[serde(
+        default,
+        rename = "leaveOutScripts",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub leave_out_scripts: Vec<String>,
     /// Python packages that are built from source even where there are wheels, sorted; `:all:` are those of the model.
     #[serde(default, rename = "noBinary", skip_serializing_if = "Vec::is_empty")]
     pub no_binary: Vec<String>,
@@ -212,6 +219,12 @@ impl LockRequest {
             "build package",
             &self.build_packages,
             &now.build_packages,
+            &mut changes,
+        );
+        list_changes(
+            "package whose scripts are left out",
+            &self.leave_out_scripts,
+            &now.leave_out_scripts,
             &mut changes,
         );
         list_changes(

@@ -58,6 +58,7 @@ pub(crate) fn example() -> VariantLock {
             wheel: "gzip-wheel-splice-1".to_owned(),
         },
         recommends: false,
+        leave_out_scripts: Vec::new(),
         bytecode: false,
         overrides: Vec::new(),
         build_packages: Vec::new(),

@@ -107,6 +107,16 @@ pub enum PipelineError {
         /// What happened.
         source: Box<RealiseError>,
     },
+    /// A maintainer script failed, or could not be run.
+    #[error("{script} of {package} failed when it was run for the image")]
+    Script {
+        /// The Debian package.
+        package: String,
+        /// Which script.
+        script: String,
+        /// What happened.
+        source: Box<RealiseError>,
+    },
     /// A command sees a secret that nobody has given. Nothing was built.
     #[error(transparent)]
     Secret(#[from] super::MissingSecret),
@@ -194,7 +204,7 @@ impl PipelineError {
             Self::Image(_) | Self::Layer(_) => ErrorKind::Io,
             Self::Realise(error) => error.kind(),
             Self::Interpreter { source, .. } => source.kind(),
-            Self::Step { source, .. } => source.kind(),
+            Self::Step { source, .. } | Self::Script { source, .. } => source.kind(),
             Self::Container(ContainerError::NoRuntime { .. }) => ErrorKind::Unavailable,
             Self::Container(_) => ErrorKind::Io,
             Self::Io(_) => ErrorKind::Io,
@@ -222,6 +232,17 @@ impl PipelineError {
                 WITHOUT_BYTECODE
             }
             Self::System { .. } => ELSEWHERE_BUILT,
+            Self::Script {
+                source, package, ..
+            } => {
+                let log = realise_hint(source, self.kind());
+                let way_out = format!(
+                    "a package that is missing may be what it needs: name it in system_packages; or leave its scripts out: \
+                     base.leaveOutScripts = [ \"{package}\" ]; in cognix.nix"
+                );
+                let hints: Vec<String> = log.into_iter().chain([way_out]).collect();
+                return Some(hints.join("\n  "));
+            }
             Self::Step {
                 source,
                 has_network,

@@ -77,6 +77,7 @@ impl Project {
                 wheel: self.settings.layers.recipes.wheel.clone(),
             },
             recommends: self.settings.base.recommends,
+            leave_out_scripts: sorted(self.settings.base.leave_out_scripts.iter().cloned()),
             tier: self.settings.base.tier,
             requirements: self.requirements(),
             sdk: self.sdk.requirement.clone(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use cognix_derivations::{DerivationGraph, StorePath};
 use cognix_sandbox::{Limits, Sandbox};
-use cognix_store::build::foreign::{self, ForeignBuilder, MachineNetwork, Secrets};
+use cognix_store::build::foreign::{self, ForeignBuilder, ForeignError, MachineNetwork, Secrets};
 use cognix_store::realise::plan::Action;
 use cognix_store::realise::{self, Checked, StepError};
 use cognix_store::{
-    CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised, Realiser, Store,
+    BuildError, CancellationToken, ErrorKind, EventSink, FetchOptions, RealiseError, Realised,
+    Realiser, Store,
 };
 
 use super::{PipelineError, steps};
@@ -54,7 +55,8 @@ impl Realisation {
         let targets = [(instantiated.image.clone(), "out".to_owned())];
         let realised = self.outputs(&instantiated.graph, &targets).await;
         let realised = realised.map_err(|error| explain(error, instantiated));
-        realised.map_err(|error| steps::explain(error, instantiated))
+        let realised = realised.map_err(|error| steps::explain(error, instantiated));
+        realised.map_err(|error| failed_script(error, instantiated))
     }
 
     /// Makes some outputs of a graph exist.
@@ -170,5 +172,58 @@ fn explain(error: PipelineError, instantiated: &Instantiated) -> PipelineError {
             }
         }
         (error, _) => error,
+    }
+}
+
+/// Names the maintainer script that failed. The end of the log has a line about it: `PACKAGE: SCRIPT failed with …`.
+fn failed_script(error: PipelineError, instantiated: &Instantiated) -> PipelineError {
+    let system = instantiated.system.as_ref();
+    let PipelineError::Realise(source) = error else {
+        return error;
+    };
+    let named = match &source {
+        RealiseError::Failed {
+            derivation,
+            source: StepError::Build(BuildError::Foreign(ForeignError::Ended { log, .. })),
+            ..
+        } if system.is_some_and(|system| system.scripts == *derivation) => {
+            log.iter().rev().find_map(|line| failure_in(line))
+        }
+        _ => None,
+    };
+    match named {
+        Some((package, script)) => PipelineError::Script {
+            package,
+            script,
+            source: Box::new(source),
+        },
+        None => PipelineError::Realise(source),
+    }
+}
+
+/// The package and the script that a line of the log tells of.
+fn failure_in(line: &str) -> Option<(String, String)> {
+    let (before, _) = line.split_once(" failed with exit status ")?;
+    let (package, script) = before.split_once(": ")?;
+    let package = package.split(':').next()?;
+    let is_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
+    (is_word(package) && is_word(script)).then(|| (package.to_owned(), script.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failure_in;
+
+    #[test]
+    fn the_log_names_the_script_that_failed() {
+        let found = failure_in("libc6:amd64: postinst failed with exit status 1");
+        assert_eq!(found, Some(("libc6".to_owned(), "postinst".to_owned())));
+        for line in [
+            "postinst failed",
+            "a b: postinst failed with exit status 1",
+            "",
+        ] {
+            assert_eq!(failure_in(line), None, "{line}");
+        }
     }
 }

@@ -152,6 +152,10 @@ pub(super) fn settings(common: &Settings, variant: &Variant) -> Settings {
     settings.base.tier = base.tier.unwrap_or(settings.base.tier);
     replace(&mut settings.base.packages, &base.packages);
     replace(&mut settings.base.recommends, &base.recommends);
+    replace(
+        &mut settings.base.leave_out_scripts,
+        &base.leave_out_scripts,
+    );
     let layers = &variant.layers;
     replace(&mut settings.layers.budget, &layers.budget);
     replace(&mut settings.layers.conflicts, &layers.conflicts);

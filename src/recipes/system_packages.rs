@@ -94,7 +94,8 @@ pub(super) fn layers(
         };
         layer.add(builder, lock)?;
     }
-    let configuration = system_configuration(builder, debs)?;
+    let left_out = &lock.request.leave_out_scripts;
+    let configuration = system_configuration(builder, debs, left_out)?;
     tree_layer(
         builder,
         lock,
@@ -112,10 +113,11 @@ pub(super) fn layers(
     changes_layer(builder, lock, "system-scripts", "system", &scripts)
 }
 
-/// Adds what the packages' scripts would have made.
+/// Adds what the packages' scripts would have made; those of some packages are left out.
 pub(super) fn system_configuration(
     builder: &mut Instantiation,
     debs: &[Deb<'_>],
+    left_out: &[String],
 ) -> Result<StorePath, RecipeError> {
     let references: Vec<_> = debs
         .iter()
@@ -127,6 +129,9 @@ pub(super) fn system_configuration(
         .system("builtin")
         .builder("builtin:cognix-system-1")
         .env("debs", json(&references));
+    if !left_out.is_empty() {
+        derivation = derivation.env("leaveOut", json(&left_out));
+    }
     for deb in debs {
         derivation = derivation
             .input_derivation(&deb.unpacked, "out")

@@ -21,7 +21,11 @@ pub struct SystemRoot {
 pub fn system_root(lock: LockedPlatform<'_>) -> Result<SystemRoot, RecipeError> {
     let mut builder = Instantiation::default();
     let debs = system_packages::debs(&mut builder, lock.debian)?;
-    let configuration = system_packages::system_configuration(&mut builder, &debs)?;
+    let configuration = system_packages::system_configuration(
+        &mut builder,
+        &debs,
+        &lock.request.leave_out_scripts,
+    )?;
     let scripts = system_scripts::scripts(&mut builder, lock, &debs, &configuration)?;
     let packages = debs.into_iter().map(system_packages::Deb::into_unpacked);
     Ok(SystemRoot {

@@ -159,6 +159,7 @@ pub(super) fn base(around: &Keys<'_, '_>) -> Read<PartialBase> {
         })?,
         packages: keys.texts("packages")?,
         recommends: keys.boolean("recommends")?,
+        leave_out_scripts: keys.texts("leaveOutScripts")?,
     })
 }
 

@@ -155,6 +155,13 @@ pub const OPTIONS: &[SpecOption] = &[
         "Whether packages that are only recommended come along.",
     ),
     option(
+        "base.leaveOutScripts",
+        "list of strings",
+        "`[ ]`",
+        "Debian packages whose maintainer scripts are not run, where one fails or makes something else every time. What rules \
+         make instead of scripts is made all the same.",
+    ),
+    option(
         "layers.budget",
         "integer from 1 to 126",
         "`100`",
@@ -314,6 +321,12 @@ pub const OPTIONS: &[SpecOption] = &[
         "Boolean",
         "the spec's",
         "See `base.recommends`.",
+    ),
+    option(
+        "images.*.base.leaveOutScripts",
+        "list of strings",
+        "the spec's",
+        "See `base.leaveOutScripts`.",
     ),
     option(
         "images.*.layers.budget",

@@ -82,6 +82,8 @@ pub struct PartialBase {
     pub packages: Option<Vec<String>>,
     /// See [`Base::recommends`].
     pub recommends: Option<bool>,
+    /// See [`Base::leave_out_scripts`].
+    pub leave_out_scripts: Option<Vec<String>>,
 }
 
 /// The `layers` section as far as one file says it.
@@ -211,6 +213,8 @@ pub struct Base {
     pub packages: Vec<String>,
     /// Whether recommended packages come along.
     pub recommends: bool,
+    /// Packages whose maintainer scripts are not run.
+    pub leave_out_scripts: Vec<String>,
 }
 
 /// How much of a Debian system lies below a model.
@@ -350,6 +354,7 @@ impl Spec {
                 tier: over.base.tier.or(self.base.tier),
                 packages: over.base.packages.or(self.base.packages),
                 recommends: over.base.recommends.or(self.base.recommends),
+                leave_out_scripts: over.base.leave_out_scripts.or(self.base.leave_out_scripts),
             },
             layers: PartialLayers {
                 budget: over.layers.budget.or(self.layers.budget),
@@ -392,6 +397,7 @@ impl Spec {
                 tier: set("base.tier", self.base.tier)?,
                 packages: set("base.packages", self.base.packages)?,
                 recommends: set("base.recommends", self.base.recommends)?,
+                leave_out_scripts: self.base.leave_out_scripts.unwrap_or_default(),
             },
             layers: LayerPolicy {
                 budget: set("layers.budget", self.layers.budget)?,

@@ -160,7 +160,7 @@ mod sandboxed {
     /// Programs of this machine with their libraries, as a package.
     fn toolbox() -> Deb {
         let programs = [
-            "sh", "bash", "cat", "chmod", "chown", "id", "ln", "mkdir", "rm", "touch",
+            "sh", "bash", "cat", "chmod", "chown", "env", "id", "ln", "mkdir", "rm", "touch",
         ];
         let mut deb = Deb::new("toolbox", "1.0");
         let mut libraries = BTreeSet::new();
@@ -247,6 +247,43 @@ mod sandboxed {
             }
         }
         root
+    }
+
+    #[test]
+    fn a_maintainer_script_that_fails_is_named_and_can_be_left_out() {
+        let world = World::new();
+        let mut packages = crate::world::base_debs();
+        packages.push(toolbox());
+        let script = "#!/bin/sh\nset -e\necho looking\nno-such-program --now\n";
+        packages.push(Deb::new("daemon", "1.0").script("postinst", script));
+        debs::publish(&world.server, "debian", "bookworm", "bookworm", &packages);
+        let project = super::project(&world, "model", "");
+        let file = project.join("cog.yaml");
+        let text = std::fs::read_to_string(&file).expect("our own");
+        let text = text.replace("  run:\n", "");
+        write(&file, text.replace("[sl]", "[daemon, toolbox]"));
+        let said = fail(world.cognix("store").arg("build").arg(&project), 100);
+        for words in [
+            "postinst of daemon failed",
+            "no-such-program",
+            "cognix log /nix/store/",
+            "base.leaveOutScripts = [ \"daemon\" ];",
+        ] {
+            assert!(said.contains(words), "{words} is not in:\n{said}");
+        }
+        let spec = project.join("cognix.nix");
+        let text = std::fs::read_to_string(&spec).expect("our own");
+        let with = "{ base.leaveOutScripts = [ \"daemon\" ];";
+        write(&spec, text.replacen('{', with, 1));
+        let stale = fail(world.cognix("store").arg("build").arg(&project), 78);
+        let added = "added package whose scripts are left out daemon";
+        assert!(stale.contains(added), "{stale}");
+        succeed(world.cognix("store").arg("lock").arg(&project));
+        world.build("store", &project);
+        let plan = succeed(world.cognix("store").arg("plan").arg(&project)).stdout;
+        let plan = String::from_utf8(plan).expect("UTF-8");
+        let shown = "left out on request (base.leaveOutScripts): calls no-such-program --now: daemon postinst";
+        assert!(plan.contains(shown), "{plan}");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The builder that does what maintainer scripts would have done.
 //!
-//! Environment: `debs` (a JSON list of the packages' names and store paths).
+//! Environment: `debs` (a JSON list of the packages' names and store paths), and `leaveOut` where scripts of packages are not
+//! run on request (a JSON list of their names).
 //! Outputs: `out` (the files) and `control` (modes and notes).
+
+use std::collections::BTreeSet;
 
 use cognix_derivations::StorePath;
 use cognix_store::{BuildError, BuildRequest, Builder};
@@ -39,9 +42,14 @@ impl Builder for SystemBuilder {
             .into_iter()
             .map(package)
             .collect::<Result<Vec<_>, BuildError>>()?;
+        let left_out: BTreeSet<String> = match request.derivation.env().contains_key("leaveOut") {
+            true => request.json("leaveOut")?,
+            false => BTreeSet::new(),
+        };
         let cancelled = || request.cancel.is_cancelled();
         let configured = configure(
             packages,
+            &left_out,
             request.output("out")?,
             request.output("control")?,
             &cancelled,

@@ -31,6 +31,7 @@ mod shell;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -62,9 +63,10 @@ pub struct Package {
 
 /// Works the configuration out and writes it to `out` and `control`, neither of which may exist.
 ///
-/// Returns the notes. The order of the packages does not matter.
+/// Returns the notes. The order of the packages does not matter. Scripts of the packages in `left_out` are not run.
 pub fn configure(
     mut packages: Vec<Package>,
+    left_out: &BTreeSet<String>,
     out: &Path,
     control: &Path,
     cancelled: &dyn Fn() -> bool,
@@ -91,7 +93,15 @@ pub fn configure(
     diversions::apply(&mut root)?;
     database::apply(&mut root)?;
     // Scripts are looked at when everything is in place: what is there already needs nobody to make it.
-    let (scripts, run) = scripts::classify(&root)?;
+    for name in left_out {
+        if root.package(name).is_some() {
+            continue;
+        }
+        root.note(format!(
+            "scripts of {name} are left out on request, and there is no such package"
+        ));
+    }
+    let (scripts, run) = scripts::classify(&root, left_out)?;
     root.write(out)?;
     write_control(&root, &scripts, &run, control)?;
     Ok(root.notes().to_vec())

@@ -136,7 +136,7 @@ fn trees(
         .iter()
         .map(|deb| (deb.unpacked.clone(), true))
         .collect();
-    let configuration = system_packages::system_configuration(builder, &debs)?;
+    let configuration = system_packages::system_configuration(builder, &debs, &[])?;
     trees.push((configuration, true));
     if let LockedInterpreter::Standalone(archive) = room.interpreter {
         let (_, interpreter) = interpreter::unpacked(builder, archive, room.python)?;

@@ -8,13 +8,16 @@ use pgp::types::Password;
 
 use super::server::Server;
 
-/// A package under construction.
+/// A package under construction, or a real one.
 #[derive(Debug, Clone)]
 pub(crate) struct Deb {
+    /// The control file and the bytes of a real one.
+    real: Option<(String, Vec<u8>)>,
     name: String,
     version: String,
     fields: Vec<String>,
     files: Vec<(String, Vec<u8>, u32)>,
+    scripts: Vec<(String, Vec<u8>, u32)>,
 }
 
 impl Deb {
@@ -30,7 +33,31 @@ impl Deb {
             version: version.to_owned(),
             fields: Vec::new(),
             files: vec![document],
+            scripts: Vec::new(),
+            real: None,
         }
+    }
+
+    /// A real package, as it is.
+    #[cfg(feature = "oracle-tests")]
+    pub(crate) fn read(file: &std::path::Path) -> Self {
+        let mut show = std::process::Command::new("dpkg-deb");
+        let control = crate::world::succeed(show.arg("-f").arg(file)).stdout;
+        let control = String::from_utf8(control).expect("UTF-8");
+        let field = |name: &str| {
+            let mut lines = control.lines();
+            lines.find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+        };
+        let (name, version) = (field("Package:"), field("Version:"));
+        let mut deb = Self::new(&name.expect("a name"), &version.expect("a version"));
+        let bytes = std::fs::read(file).expect("a readable file");
+        deb.real = Some((format!("{}\n", control.trim_end()), bytes));
+        deb
+    }
+
+    #[cfg(feature = "oracle-tests")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn field(mut self, line: &str) -> Self {
@@ -43,7 +70,17 @@ impl Deb {
         self
     }
 
+    /// A maintainer script.
+    pub(crate) fn script(mut self, name: &str, text: &str) -> Self {
+        self.scripts
+            .push((format!("./{name}"), text.as_bytes().to_vec(), 0o755));
+        self
+    }
+
     fn control(&self) -> String {
+        if let Some((control, _)) = &self.real {
+            return control.clone();
+        }
         let fields: String = self.fields.iter().map(|line| format!("{line}\n")).collect();
         format!(
             "Package: {}\nVersion: {}\nArchitecture: amd64\nMaintainer: Nobody <nobody@example.invalid>\n{fields}Description: made for a test\n",
@@ -56,11 +93,12 @@ impl Deb {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let control = gzip(&tarball(&[(
-            "./control".to_owned(),
-            self.control().into_bytes(),
-            0o644,
-        )]));
+        if let Some((_, bytes)) = &self.real {
+            return bytes.clone();
+        }
+        let mut members = vec![("./control".to_owned(), self.control().into_bytes(), 0o644)];
+        members.extend(self.scripts.iter().cloned());
+        let control = gzip(&tarball(&members));
         let files: Vec<_> = self
             .files
             .iter()

@@ -32,6 +32,7 @@ pub const RUN_FILE: &str = "run";
 
 const IN_PLACE: &str = "what it makes is in place";
 const REMOVAL: &str = "only for an update or a removal of the package";
+const ON_REQUEST: &str = "on request (base.leaveOutScripts)";
 const NO_SHELL: &str = "the image has no /bin/sh to run it with";
 
 /// What becomes of the scripts of all packages.
@@ -96,7 +97,10 @@ struct Call<'a> {
 /// Classifies the scripts of all packages, as the rules have left the system.
 ///
 /// Returns the report and the commands that are to be run.
-pub(super) fn classify(root: &Root<'_>) -> Result<(Scripts, Vec<u8>), SystemError> {
+pub(super) fn classify(
+    root: &Root<'_>,
+    left_out: &BTreeSet<String>,
+) -> Result<(Scripts, Vec<u8>), SystemError> {
     let mut scripts = Scripts {
         version: 1,
         ..Scripts::default()
@@ -134,8 +138,11 @@ pub(super) fn classify(root: &Root<'_>) -> Result<(Scripts, Vec<u8>), SystemErro
     }
     scripts.packages.retain(|_, outcomes| !outcomes.is_empty());
     if !root.exists("bin/sh") {
-        without_shell(&mut scripts);
+        leave_out(&mut scripts, NO_SHELL, |_| true);
     }
+    leave_out(&mut scripts, ON_REQUEST, |package| {
+        left_out.contains(package)
+    });
     let run = order::commands(root, &scripts)?;
     Ok((scripts, run))
 }
@@ -287,11 +294,14 @@ fn describe(effect: &Effect) -> String {
     described.trim_end().chars().take(120).collect()
 }
 
-fn without_shell(scripts: &mut Scripts) {
-    let outcomes = scripts.packages.values_mut().flatten();
+/// Scripts of some packages are not run, for a reason.
+fn leave_out(scripts: &mut Scripts, reason: &str, is_meant: impl Fn(&str) -> bool) {
+    let packages = scripts.packages.iter_mut();
+    let meant = packages.filter(|(package, _)| is_meant(package));
+    let outcomes = meant.flat_map(|(_, outcomes)| outcomes);
     for outcome in outcomes.filter(|outcome| !outcome.run.is_empty()) {
         for what in std::mem::take(&mut outcome.run) {
-            outcome.left_out.insert(format!("{NO_SHELL}: {what}"));
+            outcome.left_out.insert(format!("{reason}: {what}"));
         }
     }
 }

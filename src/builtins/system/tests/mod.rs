@@ -10,6 +10,7 @@ mod rules;
 mod scripts;
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::PathBuf,
@@ -22,6 +23,8 @@ use super::*;
 /// Packages in the making.
 struct System {
     folder: TempDir,
+    /// Packages whose scripts are left out.
+    left_out: BTreeSet<String>,
     packages: Vec<Package>,
 }
 
@@ -29,6 +32,7 @@ impl System {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
+            left_out: BTreeSet::new(),
             packages: Vec::new(),
         }
     }
@@ -89,7 +93,13 @@ impl System {
             .expect("a temporary folder")
             .keep();
         let (out, control) = (place.join("out"), place.join("control"));
-        let notes = configure(self.packages.clone(), &out, &control, &|| false)?;
+        let notes = configure(
+            self.packages.clone(),
+            &self.left_out,
+            &out,
+            &control,
+            &|| false,
+        )?;
         Ok(Configured {
             _system: self,
             place,

@@ -207,7 +207,13 @@ fn all_6_links_never_lead_to_the_host() {
 fn cancelling_stops_between_packages() {
     let system = base();
     let out = system.folder.path().join("out");
-    let result = configure(system.packages.clone(), &out, &out, &|| true);
+    let result = configure(
+        system.packages.clone(),
+        &BTreeSet::new(),
+        &out,
+        &out,
+        &|| true,
+    );
     assert!(matches!(result, Err(SystemError::Cancelled)));
     assert!(!out.exists());
 }

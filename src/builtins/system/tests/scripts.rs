@@ -32,6 +32,34 @@ fn scripts(configured: &Configured<'_>) -> Scripts {
 }
 
 #[test]
+fn scripts_are_left_out_on_request() {
+    let script = "#!/bin/sh\nunknown-program\n";
+    let mut system = System::new()
+        .package("coreutils")
+        .executable("usr/bin/sh")
+        .link("bin", "usr/bin")
+        .package("one")
+        .control("postinst", script)
+        .package("other")
+        .control("postinst", script);
+    system.left_out = ["one", "missing"].map(str::to_owned).into();
+    let configured = system.configured();
+    let scripts = scripts(&configured);
+    let outcome = |package: &str| scripts.packages[package][0].clone();
+    assert!(outcome("one").run.is_empty() && !outcome("other").run.is_empty());
+    let reasons: Vec<_> = outcome("one").left_out.into_iter().collect();
+    assert_eq!(
+        reasons,
+        ["on request (base.leaveOutScripts): calls unknown-program"]
+    );
+    assert!(!configured.control(RUN_FILE).contains("'one'"));
+    assert_eq!(
+        configured.notes,
+        ["scripts of missing are left out on request, and there is no such package"]
+    );
+}
+
+#[test]
 fn known_commands_are_covered_or_left_out() {
     for (script, rules, left_out) in [
         ("exit 0", &[][..], &[][..]),
