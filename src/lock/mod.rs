@@ -16,6 +16,7 @@ pub mod inputs;
 mod layers;
 mod moves;
 pub mod platform;
+mod preferences;
 pub mod python;
 mod request;
 mod resolve;

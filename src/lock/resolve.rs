@@ -13,7 +13,8 @@ use super::exchange::{ExchangeError, Import, Imported, Pins};
 use super::inputs::{self, InputError, LockedInputs, WantedInput};
 use super::layers::{self, BudgetTooSmall, UnknownRule};
 use super::platform::{Architecture, Interpreter, Platform};
-use super::python::{self, Cutoff, Preference, PythonError, PythonRequest};
+use super::preferences::Preferences;
+use super::python::{self, Cutoff, PythonError, PythonRequest};
 use super::request::override_of;
 use super::shared_paths::{self, Commands, IdleRule, PathConflicts, Sharing};
 use super::sources::{self, Rooms, Sandbox};
@@ -215,9 +216,7 @@ impl Answering<'_> {
         }
         layers::check_rule(&request.recipes.grouping)?;
         let mut contested = BTreeSet::new();
-        preferences
-            .0
-            .retain(|name, _| !self.moves(PackageKind::Wheel, name));
+        preferences.retain(|name| !self.moves(PackageKind::Wheel, name));
         // What other variants have, where this one had nothing.
         for platform in self
             .answered
@@ -261,31 +260,6 @@ impl Answering<'_> {
     fn arranged(&self, architecture: Architecture) -> Option<&PlatformLock> {
         let arranged = self.arranged.or(self.answered.first());
         arranged?.platforms.get(&architecture)
-    }
-}
-
-/// Versions to keep if they still fit, one for each package.
-#[derive(Debug, Default)]
-struct Preferences(BTreeMap<String, String>);
-
-impl Preferences {
-    /// Adds the versions of packages that have none yet.
-    fn add(&mut self, wheels: &[LockedWheel]) {
-        for wheel in wheels {
-            self.0
-                .entry(wheel.name.clone())
-                .or_insert_with(|| wheel.version.clone());
-        }
-    }
-
-    fn list(&self) -> Vec<Preference> {
-        let entries = self.0.iter();
-        entries
-            .map(|(name, version)| Preference {
-                name: name.clone(),
-                version: version.clone(),
-            })
-            .collect()
     }
 }
 
@@ -349,6 +323,7 @@ async fn resolve_platform(
         no_binary: request.no_binary.clone(),
         preferences: preferences.list(),
         build_preferences: sources::preferences(answering, platform.architecture),
+        commits: preferences.commits(),
         cache_dir: question.mirrors.python_cache(),
         offline: question.mirrors.offline(),
         cancel: context.cancel.clone(),
@@ -357,6 +332,7 @@ async fn resolve_platform(
     let earlier = answering.arranged(platform.architecture);
     let mut shared = shared_paths::shared_paths(&Sharing {
         contents: &python.contents,
+        built: &python.builds.keys().map(String::as_str).collect(),
         python: platform.python,
         commands: &*question.commands,
         rules: &request.conflicts,

@@ -132,6 +132,8 @@ impl fmt::Display for PathConflict {
 pub(super) struct Sharing<'a> {
     /// What each wheel holds.
     pub(super) contents: &'a BTreeMap<String, WheelContents>,
+    /// Packages that are built, so that nobody knows yet what they hold. A rule settles what they share with others.
+    pub(super) built: &'a BTreeSet<&'a str>,
     pub(super) python: PythonVersion,
     pub(super) commands: &'a Commands<'a>,
     /// Who keeps a path whatever others bring, by path.
@@ -162,7 +164,21 @@ pub(super) fn shared_paths(sharing: &Sharing<'_>) -> Result<Shared, PathConflict
     }
     let mut shared = Shared::default();
     let mut conflicts = Vec::new();
-    for (path, wheels) in bringers.iter().filter(|(_, wheels)| wheels.len() > 1) {
+    for (path, owner) in sharing.rules {
+        if sharing.is_built(owner) {
+            let wheels = bringers.get(path).into_iter().flatten();
+            wheels.for_each(|(wheel, _)| shared.omit(wheel, path));
+        }
+        if !sharing.built.is_empty() && path.starts_with("venv/") {
+            shared.contested.insert(path.clone());
+        }
+    }
+    let settled = |path: &String| {
+        let owner = sharing.rules.get(path);
+        owner.is_some_and(|owner| sharing.is_built(owner))
+    };
+    let several = bringers.iter().filter(|(_, wheels)| wheels.len() > 1);
+    for (path, wheels) in several.filter(|(path, _)| !settled(path)) {
         shared.contested.insert(path.clone());
         match sharing.keeper(path, wheels) {
             Ok(keeper) => {
@@ -197,6 +213,11 @@ impl Shared {
 }
 
 impl Sharing<'_> {
+    /// Whether a rule's owner is a package that is built.
+    fn is_built(&self, owner: &str) -> bool {
+        self.built.iter().any(|built| is_named(built, owner))
+    }
+
     /// The wheel that keeps a path that several bring.
     fn keeper<'w>(&self, path: &str, wheels: &[Bringer<'w>]) -> Result<&'w str, PathConflict> {
         let conflict = |problem| PathConflict {
@@ -394,11 +415,21 @@ mod tests {
         rules: &[(&str, &str)],
         earlier: Option<&PlatformLock>,
     ) -> Result<Shared, PathConflicts> {
+        decide_with(&BTreeSet::new(), contents, rules, earlier)
+    }
+
+    fn decide_with(
+        built: &BTreeSet<&str>,
+        contents: &BTreeMap<String, WheelContents>,
+        rules: &[(&str, &str)],
+        earlier: Option<&PlatformLock>,
+    ) -> Result<Shared, PathConflicts> {
         let rules = rules
             .iter()
             .map(|(path, owner)| ((*path).to_owned(), (*owner).to_owned()));
         shared_paths(&Sharing {
             contents,
+            built,
             python: PYTHON,
             commands: &commands,
             rules: &rules.collect(),
@@ -419,6 +450,28 @@ mod tests {
     }
 
     const SITE: &str = "venv/lib/python3.11/site-packages/";
+
+    #[test]
+    fn rules_settle_what_built_packages_share() {
+        let contents = BTreeMap::from([
+            wheel("one", &[("shared.py", "a"), ("own.py", "")]),
+            wheel("two", &[("shared.py", "b")]),
+        ]);
+        let built = BTreeSet::from(["compiled-thing"]);
+        let path = format!("{SITE}shared.py");
+        let shared = decide_with(&built, &contents, &[(&path, "Compiled_Thing")], None);
+        let shared = shared.expect("the rule settles it");
+        assert_eq!(
+            omitted(&shared),
+            ["one: SITE/shared.py", "two: SITE/shared.py"]
+        );
+        // What only the build knows may be settled by a rule before.
+        let own = format!("{SITE}own.py");
+        let rules = [(own.as_str(), "one"), (path.as_str(), "two")];
+        let shared = decide_with(&built, &contents, &rules, None).expect("settled");
+        assert_eq!(omitted(&shared), ["one: SITE/shared.py"]);
+        assert!(shared.contested.contains(&own));
+    }
 
     #[test]
     fn equal_contents_stay_with_the_first_owner() {

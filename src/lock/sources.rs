@@ -3,7 +3,7 @@
 //! The packages that builds need are no part of an image, so they are chosen by themselves and stand in a part of the lock
 //! of their own. They are the same for every package of an image:
 //!
-//! * everything that Debian marks as essential, with `gcc`, `g++`, `make`, `pkg-config` and the headers of the C library,
+//! * everything that Debian marks as essential, with `gcc`, `g++`, `make`, `patch`, `pkg-config` and the headers of the C library,
 //! * the image's interpreter, and its headers where it is Debian's own,
 //! * `cargo` and `rustc` where a build needs maturin or setuptools-rust,
 //! * the model's system packages, as for `pip install` in a container, and what the spec names besides.
@@ -60,7 +60,7 @@ pub trait Sandbox: Send + Sync {
 struct NoSandbox;
 
 /// What is always there.
-const PACKAGES: [&str; 5] = ["g++", "gcc", "libc6-dev", "make", "pkg-config"];
+const PACKAGES: [&str; 6] = ["g++", "gcc", "libc6-dev", "make", "patch", "pkg-config"];
 
 /// What is there for programs in Rust.
 const RUST: [&str; 2] = ["cargo", "rustc"];

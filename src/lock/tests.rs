@@ -105,6 +105,40 @@ pub(crate) fn example() -> VariantLock {
     }
 }
 
+/// The example with a package that is a commit of a repository, built with another of its wheels.
+pub(crate) fn with_commit() -> VariantLock {
+    let mut lock = example();
+    let platform = amd64(&mut lock);
+    platform.build = Some(platform.debian.clone());
+    let build = platform.build.as_mut().expect("just put there");
+    for deb in &mut build.packages {
+        deb.group = DebGroup::Base;
+    }
+    let tool = platform.python.packages[1].package.clone();
+    let commit = "0123456789012345678901234567890123456789";
+    let address = format!("git+https://host.test/r.git@{commit}#subdirectory=x/y");
+    let address = crate::mirrors::git::GitAddress::parse(&address)
+        .expect("one")
+        .expect("sound");
+    let source = &mut platform.python.packages[0];
+    source.package.filename = address.file_name();
+    source.package.origin = python::WheelOrigin::Git(address);
+    source.build = Some(python::SourceBuild {
+        backend: "a.b".to_owned(),
+        backend_path: Vec::new(),
+        requires: vec![python::LockedWheel {
+            requires: Vec::new(),
+            ..tool
+        }],
+        reason: python::SourceReason::Named,
+        revision: Some(python::Revision {
+            reference: Some("main".to_owned()),
+            ..python::Revision::default()
+        }),
+    });
+    lock
+}
+
 fn said(name: &str, bound: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(name.to_owned(), bound.to_owned())])
 }

@@ -9,6 +9,7 @@
 
 pub mod apt_sources;
 mod credentials;
+pub mod git;
 pub mod package_indexes;
 pub mod pip_settings;
 pub(crate) mod project_folder;
@@ -26,6 +27,7 @@ use cognix_store::fetch::BoxFuture;
 use url::Url;
 
 use apt_sources::{AptError, DebianSources, SourceChoice};
+use git::{Git, GitAddress};
 use package_indexes::{ModelIndexes, PackageIndexes, PackageIndexesError};
 use pip_settings::{Machine, shown};
 use python_index::PythonIndex;
@@ -203,6 +205,9 @@ impl Mirrors {
         if let Some(path) = url.strip_prefix(project_folder::FOLDER) {
             return self.locate_folder(url, path);
         }
+        if let Some(address) = GitAddress::parse(url) {
+            return self.locate_tree(url, address).await;
+        }
         let Some(rest) = url.strip_prefix("mirror://") else {
             return self.locate_address(url);
         };
@@ -274,6 +279,26 @@ impl Mirrors {
             made.extend(Url::from_file_path(place));
         }
         Ok(made)
+    }
+
+    /// The files of a commit, asked for now where the cache does not have them.
+    async fn locate_tree(
+        &self,
+        url: &str,
+        address: Result<GitAddress, String>,
+    ) -> Result<Vec<Url>, MirrorError> {
+        let address = address.map_err(|reason| MirrorError::Invalid {
+            url: url.to_owned(),
+            reason,
+        })?;
+        let git = Git::new(&self.python_cache(), self.offline);
+        let found = git.tree(&address.repository, &address.commit).await;
+        let (_, archive) = found.map_err(|error| MirrorError::Failed {
+            mirror: address.repository.clone(),
+            file: format!("the files of its commit {}", address.commit),
+            source: Box::new(error),
+        })?;
+        Ok(Url::from_file_path(archive).into_iter().collect())
     }
 
     /// A real address, with the credentials that this machine has for it.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cognix_derivations::StorePathName;
+use cognix_derivations::{StorePath, StorePathName};
 
 use super::variants::Outputs;
 use super::{ImageDerivations, PipelineError, Project};
@@ -52,17 +52,17 @@ pub(super) fn known(
 ) -> Result<Known, RecipeError> {
     let digests = inputs.iter();
     let digests = digests.filter_map(|(name, input)| Some((name.clone(), input.sha256()?)));
-    // What is built here has no file that the library could install.
+    let (builds, built) = recipes::source_builds(locked)?;
     let wheels = locked.python.packages.iter();
-    let wheels = wheels.filter(|wheel| wheel.build.is_none());
     let root = recipes::system_root(locked)?;
     Ok(Known {
         locked: Some(LockedImage {
             platform: locked.architecture,
             python: locked.request.python.clone(),
             packages: wheels
-                .map(|wheel| (wheel.name.clone(), package(wheel)))
+                .map(|wheel| (wheel.name.clone(), package(wheel, built.get(&wheel.name))))
                 .collect(),
+            builds,
             root: LockedRoot {
                 graph: root.graph,
                 parts: root
@@ -78,12 +78,16 @@ pub(super) fn known(
     })
 }
 
-fn package(wheel: &LockedWheel) -> LockedPackage {
+fn package(wheel: &LockedWheel, build: Option<&StorePath>) -> LockedPackage {
     LockedPackage {
         version: wheel.version.clone(),
         tree_name: format!("{}-{}", wheel.name, wheel.version.replace('!', "_")),
         fetch_name: StorePathName::sanitized(&wheel.filename).to_string(),
-        filename: wheel.filename.clone(),
+        filename: match build {
+            Some(_) => recipes::wheel_name(wheel),
+            None => wheel.filename.clone(),
+        },
+        build: build.cloned(),
         url: wheel.url(),
         sha256: wheel.sha256,
         size: Some(wheel.size),
@@ -194,7 +198,11 @@ mod tests {
     /// The library of specs and the recipes say the same of a wheel: an override that changes nothing changes nothing.
     #[test]
     fn a_package_that_no_override_changed_is_the_recipes_own() {
-        let lock = crate::lock::tests::example();
+        check(&crate::lock::tests::example());
+        check(&crate::lock::tests::with_commit());
+    }
+
+    fn check(lock: &crate::lock::VariantLock) {
         let platform = lock
             .platform(Architecture::Amd64)
             .expect("the example has it");

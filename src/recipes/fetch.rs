@@ -19,15 +19,40 @@ pub(super) fn fetch(
     sha256: Sha256,
     size: Option<u64>,
 ) -> Result<StorePath, RecipeError> {
+    let content = ContentAddress::Flat(sha256.into());
+    add(builder, file_name, url, content, size, "")
+}
+
+/// Adds the fetch of a tree of files, which comes as an archive (NAR) that is not compressed. `sha256` and `size` are those
+/// of the archive.
+pub(super) fn fetch_tree(
+    builder: &mut Instantiation,
+    name: &str,
+    url: &str,
+    sha256: Sha256,
+    size: u64,
+) -> Result<StorePath, RecipeError> {
+    let content = ContentAddress::Recursive(sha256.into());
+    add(builder, name, url, content, Some(size), "1")
+}
+
+fn add(
+    builder: &mut Instantiation,
+    file_name: &str,
+    url: &str,
+    content: ContentAddress,
+    size: Option<u64>,
+    unpack: &str,
+) -> Result<StorePath, RecipeError> {
     let name = StorePathName::sanitized(file_name);
     let mut derivation = Derivation::builder(name.as_str())
-        .fixed_output(ContentAddress::Flat(sha256.into()))
+        .fixed_output(content)
         .system("builtin")
         .builder("builtin:fetchurl")
         .env("executable", "")
         .env("impureEnvVars", IMPURE_VARIABLES)
         .env("preferLocalBuild", "1")
-        .env("unpack", "")
+        .env("unpack", unpack)
         .env("url", url)
         .env("urls", url);
     if let Some(size) = size {

@@ -69,6 +69,7 @@ fn frozen(name: &str, wheel: &LockedWheel) -> String {
         // Where it is in the image, as the model's files are.
         WheelOrigin::Project { path } => format!("{name} @ file:///src/{path}#sha256={digest}"),
         WheelOrigin::Folder { path } => format!("{name} @ file:///src/{path}"),
+        WheelOrigin::Git(address) => format!("{name} @ {address}"),
         WheelOrigin::Url { url } => {
             let url = url.split('#').next().unwrap_or(url);
             format!("{name} @ {url}#sha256={digest}")

@@ -63,7 +63,7 @@ pub use interpreter::InterpreterFetch;
 use python_packages::Packages;
 pub use python_packages::wheel_tree;
 pub use run_steps::{RunSecret, RunStep, RunSteps, StepDerivation};
-pub use sdist::ask_backend;
+pub use sdist::{ask_backend, source_builds, wheel_name};
 pub use source::PREFIX as SOURCE_PREFIX;
 pub use system_root::{SystemRoot, system_root};
 

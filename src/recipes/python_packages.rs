@@ -63,6 +63,11 @@ impl Packages<'_> {
         wheel: &LockedWheel,
     ) -> Result<(), RecipeError> {
         let (lock, python) = (self.lock, self.python);
+        let mut rules = lock.request.conflicts.keys();
+        if wheel.build.is_some() && rules.any(|path| path.starts_with("venv/")) {
+            // Which of its paths the rules give to others is known when it is built.
+            return self.group_layer(builder, &wheel.name, &[wheel]);
+        }
         let file = wheel_file(builder, lock, wheel, python)?;
         let mut derivation = Derivation::builder(&format!("layer-{}.json", wheel.name))
             .floating_output("out")
@@ -133,6 +138,7 @@ impl Packages<'_> {
             .iter()
             .zip(&derivations)
             .map(|(wheel, derivation)| Tree {
+                package: &wheel.name,
                 omit: &wheel.omit,
                 ..Tree::of(derivation)
             });
@@ -247,6 +253,10 @@ pub(super) fn fetch_file(
     builder: &mut Instantiation,
     wheel: &python::LockedWheel,
 ) -> Result<StorePath, RecipeError> {
+    if let python::WheelOrigin::Git(address) = &wheel.origin {
+        let (name, url) = (&wheel.filename, address.tree());
+        return fetch::fetch_tree(builder, name, &url, wheel.sha256, wheel.size);
+    }
     fetch::fetch(
         builder,
         &wheel.filename,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cognix_derivations::{Derivation, StorePath, StorePathName};
+use uv_normalize::PackageName;
 
 use super::python_packages::is_by_rule;
 use super::run_steps::RootPart;
@@ -179,6 +180,14 @@ pub(super) fn tree_layer(
     layer.add(builder, lock)
 }
 
+/// A rule's owner as trees are called.
+fn owner_name(owner: &str, is_wheel: bool) -> String {
+    let name = is_wheel
+        .then(|| owner.parse::<PackageName>().ok())
+        .flatten();
+    name.map_or_else(|| owner.to_owned(), |name| name.to_string())
+}
+
 /// One tree of a layer.
 #[derive(Clone, Copy)]
 pub(super) struct Tree<'a> {
@@ -223,9 +232,14 @@ impl TreeLayer<'_> {
         builder: &mut Instantiation,
         lock: LockedPlatform<'_>,
     ) -> Result<(), RecipeError> {
+        let is_wheel = self.group == "wheel";
+        // What is built was not there to be settled.
+        let has_built = self.holds.iter().any(|held| held.build.is_some());
         let rules = lock.request.conflicts.iter();
-        let rules: BTreeMap<&String, &String> = rules
-            .filter(|(path, _)| self.group != "wheel" && !path.starts_with("venv/"))
+        let rules = rules.filter(|(path, _)| path.starts_with("venv/") == is_wheel);
+        let rules: BTreeMap<&String, String> = rules
+            .filter(|_| !is_wheel || has_built)
+            .map(|(path, owner)| (path, owner_name(owner, is_wheel)))
             .collect();
         let reference = |tree: &Tree<'_>| TreeReference {
             control: tree

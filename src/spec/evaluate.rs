@@ -142,7 +142,7 @@ impl<'e, 'a> Session<'e, 'a> {
             Some(locked) => (
                 text(&locked.platform.to_string()),
                 text(&locked.python),
-                evaluator.known(packages(evaluator, &locked.packages)),
+                evaluator.known(packages(evaluator, &locked.packages, &locked.builds)),
                 evaluator.known(root(evaluator, &locked.root)?),
             ),
             None => (

@@ -30,6 +30,8 @@ pub struct LockedImage {
     pub python: String,
     /// The Python packages, by normalised name.
     pub packages: BTreeMap<String, LockedPackage>,
+    /// The derivations that build those of the packages that come as source.
+    pub builds: DerivationGraph,
     /// The image's Debian packages and their configuration.
     pub root: LockedRoot,
 }
@@ -71,6 +73,8 @@ pub struct LockedPackage {
     pub size: Option<u64>,
     /// Whether it may break its own RECORD.
     pub waived: bool,
+    /// The derivation that builds it, where it comes as source.
+    pub build: Option<StorePath>,
 }
 
 /// A set of the program's own making.
@@ -89,7 +93,9 @@ pub(super) fn set<'a, 'n>(
 pub(super) fn packages<'a>(
     evaluator: &Evaluator<'a>,
     packages: &BTreeMap<String, LockedPackage>,
+    builds: &DerivationGraph,
 ) -> Value<'a> {
+    evaluator.adopt(builds);
     let text = |text: &str| evaluator.known(evaluator.string(text));
     let size = |size: Option<u64>| match size.and_then(|size| i64::try_from(size).ok()) {
         Some(size) => evaluator.known(Value::Int(size)),
@@ -107,6 +113,7 @@ pub(super) fn packages<'a>(
                 ("hash", text(&locked.sha256.to_sri())),
                 ("size", size(locked.size)),
                 ("waived", evaluator.known(Value::Bool(locked.waived))),
+                ("build", build(evaluator, builds, locked.build.as_ref())),
             ],
         );
         evaluator.known(value)
@@ -115,6 +122,53 @@ pub(super) fn packages<'a>(
         .iter()
         .map(|(name, locked)| (name.as_str(), package(locked)));
     set(evaluator, entries)
+}
+
+/// A derivation as the arguments that it was made with, and what it needs: null where there is none.
+fn build<'a>(
+    evaluator: &Evaluator<'a>,
+    builds: &DerivationGraph,
+    path: Option<&StorePath>,
+) -> &'a Thunk<'a> {
+    let text = |text: &str| evaluator.known(evaluator.string(text));
+    let Some(derivation) = path.and_then(|path| builds.get(path)) else {
+        return evaluator.known(Value::Null);
+    };
+    let environment = derivation.env().iter();
+    // What says how outputs are addressed is added again.
+    let made = [
+        "__contentAddressed",
+        "name",
+        "out",
+        "outputHashAlgo",
+        "outputHashMode",
+    ];
+    let environment = environment.filter(|(key, _)| !made.contains(&key.as_str()));
+    let entries: Vec<_> = environment
+        .filter_map(|(key, value)| Some((key.as_str(), text(std::str::from_utf8(value).ok()?))))
+        .collect();
+    let arguments = derivation.args().iter();
+    let arguments: Vec<_> = arguments.map(|argument| text(argument)).collect();
+    let inputs = derivation.input_derivations().iter();
+    let inputs = inputs.flat_map(|(path, outputs)| {
+        let outputs = outputs.iter();
+        outputs.map(move |output| evaluator.known(evaluator.output(path, output)))
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let list = |items: Vec<_>| match evaluator.list(items.into_iter(), Pos::NONE) {
+        Ok(list) => evaluator.known(list),
+        Err(_) => evaluator.known(Value::Null),
+    };
+    let value = set(
+        evaluator,
+        [
+            ("name", text(derivation.name())),
+            ("args", list(arguments)),
+            ("environment", evaluator.known(set(evaluator, entries))),
+            ("inputs", list(inputs)),
+        ],
+    );
+    evaluator.known(value)
 }
 
 /// The parts of a root, as `cognix.root` has them.

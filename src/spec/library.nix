@@ -12,6 +12,7 @@ let
 
   isDerivation = value: isAttrs value && value.type or null == "derivation";
   kindOf = value: if isAttrs value then value.kind or null else null;
+  concatStrings = foldl' (all: one: all + one) "";
   last = list: if length list == 1 then head list else last (tail list);
   # The file's name in an address: what follows the last slash, without a query.
   fileName = url: head (builtins.split "[?#]" (last (filter isString (builtins.split "/" url))));
@@ -144,13 +145,19 @@ let
     urls = locked.url;
   } // optional "size" locked.size);
 
+  # What the build of a package that comes as source is made with. What it needs is the context of the sandbox's plan.
+  lockedBuild = build: build.environment // {
+    inherit (build) name args;
+    sandbox = builtins.substring 0 0 (concatStrings build.inputs) + build.environment.sandbox;
+  };
+
   # The derivation of a locked package, as it is without an override.
   lockedWheel = locked: builtin ({
     name = locked.treeName;
     inherit python;
     inherit (locked) filename;
     builder = "builtin:cognix-wheel-1";
-    wheel = lockedFile locked;
+    wheel = if locked.build == null then lockedFile locked else floating (lockedBuild locked.build);
   } // (if locked.waived then { record = "waived"; } else { }));
 
   # A Python package of the image. `pinned` is what overrides asked of it before locking, `changes` are functions from
@@ -160,7 +167,11 @@ let
       locked =
         if packages == null then throw "what ${name} is made of is known once it is locked"
         else packages.${name} or (throw "the image has no Python package ${name}; the lock knows those that its requirements need");
-      changed = foldl' (old: change: floating (old.drvAttrs // change old.drvAttrs)) (lockedWheel locked) changes;
+      # Of what is built from source, the build is changed, and the wheel that comes of it is installed as any other.
+      isBuilt = locked.build != null;
+      first = if isBuilt then floating (lockedBuild locked.build) else lockedWheel locked;
+      changed = foldl' (old: change: floating (old.drvAttrs // change old.drvAttrs)) first changes;
+      installed = if isBuilt && changes != [ ] then floating ((lockedWheel locked).drvAttrs // { wheel = changed; }) else if isBuilt then lockedWheel locked else changed;
     in
     {
       kind = "python-package";
@@ -169,7 +180,8 @@ let
       version = pinned.version or locked.version;
       inherit pinned;
       isChanged = changes != [ ];
-      inherit (changed) drvPath outPath drvAttrs;
+      inherit (installed) drvPath outPath;
+      inherit (changed) drvAttrs;
       outputName = "out";
       override = more:
         let given = if isFunction more then more pinned else more; in

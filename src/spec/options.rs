@@ -208,7 +208,7 @@ pub const OPTIONS: &[SpecOption] = &[
         "wheels.buildPackages",
         "list of strings",
         "`[ ]`",
-        "Debian packages that are there while Python packages are built from source, besides a compiler, `make`, \
+        "Debian packages that are there while Python packages are built from source, besides a compiler, `make`, `patch`, \
          `pkg-config`, Python's headers and the model's system packages. They are no part of an image.",
     ),
     option(

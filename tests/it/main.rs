@@ -28,6 +28,8 @@ mod nar;
 mod platforms;
 mod project;
 #[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
+mod repositories;
+#[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
 mod sandbox;
 #[cfg(all(feature = "network-tests", feature = "sandbox-tests"))]
 mod sdists;

@@ -80,6 +80,7 @@ pub(super) fn target(text: &str) -> Target {
     }
     match text.split_once("://").map(|(scheme, _)| scheme) {
         Some(scheme) if scheme.contains('+') => Target::Repository,
+        None if text.starts_with("git+") => Target::Repository,
         Some(scheme)
             if ["http", "https"]
                 .iter()
@@ -96,13 +97,6 @@ pub(super) fn target(text: &str) -> Target {
 pub(super) fn is_wheel(target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or_default();
     path.to_ascii_lowercase().ends_with(".whl")
-}
-
-/// Whether a reference names a whole commit: `…@` and 40 (or 64) hexadecimal digits.
-pub(super) fn is_pinned(target: &str) -> bool {
-    let reference = target.split('#').next().unwrap_or_default();
-    let commit = reference.rsplit_once('@').map_or("", |(_, commit)| commit);
-    matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Cuts extras and a marker off a path or address.
@@ -169,8 +163,18 @@ pub(super) fn pointer_name(label: Option<&str>, target: &str) -> Option<String> 
             label.split('[').next().unwrap_or_default().trim(),
         )),
         None if is_wheel(target) => wheel_parts(target).map(|(name, _)| normalise(name)),
-        None => None,
+        None => egg(target).map(normalise),
     }
+}
+
+/// The package that the fragment of a repository's address names: `#egg=NAME`.
+fn egg(target: &str) -> Option<&str> {
+    let (_, fragment) = target.split_once('#')?;
+    let egg = fragment
+        .split('&')
+        .find_map(|part| part.strip_prefix("egg="))?;
+    let name = egg.split(['[', '-']).next().unwrap_or_default();
+    (target.starts_with("git+") && !name.is_empty()).then_some(name)
 }
 
 /// Name and version of a wheel's file name.

@@ -448,28 +448,15 @@ impl<'p> Reader<'p> {
 
     /// What a pointer leads to, and how it is written from the project's folder; told when it cannot be installed.
     fn pointer(&mut self, target: &str, place: &Place<'_>) -> Option<(String, RequirementKind)> {
-        let needs_build = |what| RequirementReason::NeedsBuild { what };
-        let (target, kind, problem) = match kind::target(target) {
-            Target::Web if kind::is_wheel(target) => {
-                (target.to_owned(), RequirementKind::Url, None)
-            }
-            Target::Web => (target.to_owned(), RequirementKind::Archive, None),
-            Target::Repository if kind::is_pinned(target) => {
-                let problem = needs_build("a version control reference");
-                (
-                    target.to_owned(),
-                    RequirementKind::Repository,
-                    Some(problem),
-                )
-            }
+        let (target, kind) = match kind::target(target) {
+            Target::Web if kind::is_wheel(target) => (target.to_owned(), RequirementKind::Url),
+            Target::Web => (target.to_owned(), RequirementKind::Archive),
             Target::Repository => {
-                let line = target.to_owned();
-                let problem = RequirementReason::NotPinned { line };
-                (
-                    target.to_owned(),
-                    RequirementKind::Repository,
-                    Some(problem),
-                )
+                if let Some(found) = not_git(target) {
+                    self.refuse(place, RequirementReason::Repository { found });
+                    return None;
+                }
+                (target.to_owned(), RequirementKind::Repository)
             }
             Target::Path(path) => {
                 let found = self.project.find(place.folder, &path);
@@ -485,12 +472,12 @@ impl<'p> Reader<'p> {
                         return None;
                     }
                 };
-                let (kind, problem) = match inside.is_folder {
-                    true => (RequirementKind::Folder, None),
-                    false if kind::is_wheel(&path) => (RequirementKind::LocalWheel, None),
-                    false => (RequirementKind::Archive, None),
+                let kind = match inside.is_folder {
+                    true => RequirementKind::Folder,
+                    false if kind::is_wheel(&path) => RequirementKind::LocalWheel,
+                    false => RequirementKind::Archive,
                 };
-                (format!("./{}", inside.relative), kind, problem)
+                (format!("./{}", inside.relative), kind)
             }
             Target::Other => {
                 let (option, found) = ("a requirement's address".to_owned(), target.to_owned());
@@ -498,9 +485,6 @@ impl<'p> Reader<'p> {
                 return None;
             }
         };
-        if let Some(problem) = problem {
-            self.refuse(place, problem);
-        }
         Some((target, kind))
     }
 
@@ -528,11 +512,13 @@ impl<'p> Reader<'p> {
         if matches!(name.as_deref(), Some("cog" | "coglet")) {
             return self.warn(place, RequirementReason::Runtime { line: text });
         }
-        // What needs a build is refused already.
         if place.role == Role::Constraints
             && matches!(
                 kind,
-                RequirementKind::LocalWheel | RequirementKind::Archive | RequirementKind::Folder
+                RequirementKind::LocalWheel
+                    | RequirementKind::Archive
+                    | RequirementKind::Folder
+                    | RequirementKind::Repository
             )
         {
             let line = text.clone();
@@ -549,6 +535,17 @@ impl<'p> Reader<'p> {
         };
         self.list(place.role).push(line);
     }
+}
+
+/// What an address of a repository begins with, if that cannot be used.
+fn not_git(target: &str) -> Option<String> {
+    let known = ["git+https://", "git+http://", "git+ssh://"];
+    let lower = target.to_ascii_lowercase();
+    if known.iter().any(|start| lower.starts_with(start)) {
+        return None;
+    }
+    let end = target.find("://").map_or(4, |at| at + 3);
+    Some(target.get(..end).unwrap_or(target).to_owned())
 }
 
 /// Lines that Cog drops: the project is in the image anyway.

@@ -41,15 +41,12 @@ pub enum RequirementReason {
     /// Not a requirement as the packaging standards define it.
     #[error("{} is no requirement: {why}", quoted(line))]
     Syntax { line: String, why: String },
-    /// Only a builder could make it installable, and nothing is built from source yet.
-    #[error("{what} cannot be used yet: it needs a build")]
-    NeedsBuild { what: &'static str },
-    /// A version control reference that may move.
+    /// Another version control system, or a repository that no other machine would find.
     #[error(
-        "a version control reference cannot be used yet: it needs a build, and {} names no commit",
-        quoted(line)
+        "a repository is named by git+https://, git+http:// or git+ssh://, found {}",
+        quoted(found)
     )]
-    NotPinned { line: String },
+    Repository { found: String },
     /// A file behind an address would have to be fetched to know what is asked for.
     #[error(
         "a requirements file behind an address cannot be locked: {}",
@@ -105,11 +102,8 @@ impl RequirementReason {
             Self::Credentials => {
                 "keep them in ~/.netrc, or in the address that PIP_EXTRA_INDEX_URL or --mirror gives"
             }
-            Self::NeedsBuild { .. } => {
-                "name a release from a package index, a wheel, or a source archive (`python -m build --sdist` makes one)"
-            }
-            Self::NotPinned { .. } => {
-                "name a release from a package index, or the archive of a commit that the repository's host offers"
+            Self::Repository { .. } => {
+                "write git+ssh://USER@HOST/PATH for git@HOST:PATH; copy a repository of this machine into the project and name it as ./FOLDER; of another version control system name a source archive (`python -m build --sdist` makes one)"
             }
             Self::RemoteFile { .. } => "copy the file into the project",
             Self::Variable { .. } => {

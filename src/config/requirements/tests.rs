@@ -204,21 +204,22 @@ fn names_have_one_spelling() {
     for name in ["Ruamel.YAML", "ruamel_yaml", "ruamel-yaml", "ruamel-_.yaml"] {
         assert_eq!(normalise(name), "ruamel-yaml");
     }
-    let pinned = format!("git+https://host.example/r@{}#egg=r", "a".repeat(40));
-    assert!(kind::is_pinned(&pinned));
-    assert!(!kind::is_pinned("git+https://host.example/r@v1"));
-    assert!(!kind::is_pinned("git+https://host.example/r"));
+    for (target, expected) in [
+        ("git+https://host.example/r@v1#egg=My_R[x]", Some("my-r")),
+        ("git+https://host.example/r#subdirectory=a&egg=r", Some("r")),
+        ("git+https://host.example/r", None),
+        ("https://host.example/r.zip#egg=r", None),
+    ] {
+        assert_eq!(kind::pointer_name(None, target).as_deref(), expected);
+    }
 }
 
 #[test]
 fn every_reason_with_a_way_out_names_it() {
-    let reason = RequirementReason::NeedsBuild { what: "a thing" };
-    assert_eq!(
-        reason.hint().as_deref(),
-        Some(
-            "name a release from a package index, a wheel, or a source archive (`python -m build --sdist` makes one)"
-        )
-    );
+    let found = "hg+https://".to_owned();
+    let reason = RequirementReason::Repository { found };
+    let hint = reason.hint().expect("there is a way out");
+    assert!(hint.contains("python -m build --sdist"), "{hint}");
 }
 
 proptest! {

@@ -289,7 +289,7 @@ fn what_cannot_be_built_is_told_with_its_place() {
     let config = "build:\n  gpu: true\n  python_version: 3.15\n  python_requirements: r.txt\n  system_packages: [git, curl=1, 'a b']\n  \
                   run: [ls, '', \"a\\nb\"]\n  pre_install: [ls]\n  sdk_version: 0.15.0\nrun: 'a.py:'\nmodel: a/b\n\
                   weights: [{name: w, target: /w, source: {uri: u}}]\n";
-    let requirements = "numpy\n--no-binary numpy\na @ git+https://host.example/r\n";
+    let requirements = "numpy\n--no-binary numpy\na @ hg+https://host.example/r\n";
     let found = loaded(&[("cog.yaml", config), ("r.txt", requirements)]);
     let told: Vec<String> = found.unsupported.iter().map(ToString::to_string).collect();
     let expected = [
@@ -299,7 +299,7 @@ fn what_cannot_be_built_is_told_with_its_place() {
         "cog.yaml:8:16: build.sdk_version: minimum supported SDK version is 0.16.0, found \"0.15.0\"",
         "cog.yaml:9:6: run: invalid reference \"a.py:\": file or name is missing",
         "cog.yaml:11:18: weights: a model with managed weights cannot be built yet",
-        "r.txt:3:1: a version control reference cannot be used yet: it needs a build, and \"git+https://host.example/r\" names no commit",
+        "r.txt:3:1: a repository is named by git+https://, git+http:// or git+ssh://, found \"hg+https://\"",
     ];
     assert_eq!(told, expected);
     assert!(

@@ -46,6 +46,7 @@ impl Places<'_> {
                 let path = relative(self.folder, &self.project.join(path));
                 Ok(Address::Path(path.display().to_string()))
             }
+            WheelOrigin::Git(address) => Ok(Address::Url(address.repository.clone())),
             WheelOrigin::Url { .. } => Ok(Address::Url(python_index::clean(&url))),
             WheelOrigin::Index { .. } => {
                 let unknown = |source: Box<dyn std::error::Error + Send + Sync>| {

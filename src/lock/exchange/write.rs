@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use crate::lock::platform::Architecture;
 use crate::lock::python::WheelOrigin;
 use crate::lock::{LockedWheel, VariantLock};
+use crate::mirrors::git::GitAddress;
 
 /// The name and version of the format.
 const LOCK_VERSION: &str = "1.0";
@@ -136,6 +137,7 @@ impl Package<'_> {
                 (WheelOrigin::Folder { .. }, Some(Address::Path(path))) => {
                     format!("directory = {{ path = {} }}\n", quoted(path))
                 }
+                (WheelOrigin::Git(address), _) => vcs(address, source),
                 _ => format!("sdist = {}\n", file(source)),
             };
             text.push_str(&line);
@@ -144,6 +146,27 @@ impl Package<'_> {
             list(text, "wheels", wheels.iter().map(file));
         }
     }
+}
+
+/// A source that is a commit.
+fn vcs(address: &GitAddress, source: &LockedWheel) -> String {
+    let revision = source
+        .build
+        .as_ref()
+        .and_then(|build| build.revision.as_ref());
+    let reference = revision.and_then(|revision| revision.reference.as_deref());
+    let optional = |key: &str, value: Option<&str>| {
+        value.map_or(String::new(), |value| {
+            format!(", {key} = {}", quoted(value))
+        })
+    };
+    format!(
+        "vcs = {{ type = \"git\", url = {}{}, commit-id = {}{} }}\n",
+        quoted(&address.repository),
+        optional("requested-revision", reference),
+        quoted(&address.commit),
+        optional("subdirectory", address.subdirectory.as_deref()),
+    )
 }
 
 fn list(text: &mut String, key: &str, items: impl Iterator<Item = String>) {

@@ -13,6 +13,7 @@ use uv_distribution_filename::{DistExtension, WheelFilename};
 use super::LockFileError;
 use super::places::{file_name, line_of, split_mirror_url, wheel_origin};
 use super::references::WheelReference;
+use crate::lock::python::WheelOrigin;
 use crate::lock::{DebGroup, LockedDeb, LockedWheel, debian, python};
 
 /// One `.deb`.
@@ -310,7 +311,7 @@ impl WheelShape {
     ) -> Result<LockedWheel, LockFileError> {
         let (origin, filename) = wheel_origin(&self.name, &self.url, text)?;
         let is_own = match &build {
-            Some(_) => is_source(&filename),
+            Some(_) => matches!(origin, WheelOrigin::Git(_)) || is_source(&filename),
             None => WheelFilename::from_str(&filename).is_ok_and(|named| {
                 named.name.as_str() == self.name && named.version.to_string() == self.version
             }),

@@ -10,6 +10,7 @@
 //!       "config": { "digest": HEX, "request": {…} },    what the variant's part answers
 //!       "platforms": {
 //!         "linux/amd64": {
+//!           "build": {debian},                         what sources are built with; version 3
 //!           "debian": { "packages": { GROUP: [ FILE… ] }, "releases": [ {release}… ] },
 //!           "interpreter": { "debian": NAME } or { "standalone": {archive} },
 //!           "python": [ FILE… ] } },
@@ -19,7 +20,8 @@
 //!
 //! A variant names packages by their files ([`references`]), and says beside the name what holds there alone: the layer,
 //! paths left out, further dependencies. Version 1 had one image and its packages in place of the names; it is still read,
-//! as the variant `default`. Version 3 is version 2 with `runs`, and only a lock that has some is written as such.
+//! as the variant `default`. Version 3 is version 2 with `runs` or with packages
+//! that are built from source (`build`), and only a lock that has some is written as such; some of version 2 have the latter.
 //!
 //! Two-space indented JSON with keys and lists in a fixed order and a final newline, so that equal locks are equal
 //! bytes and a change is a small diff. The version is looked at first. Unknown keys, duplicates and edges to packages
@@ -41,10 +43,10 @@ use shapes::{LockShape, VersionShape};
 /// The name of the file beside `cog.yaml`.
 pub const FILE_NAME: &str = "cognix.lock";
 
-/// The newest version: that of locks that record what commands made.
+/// The newest version: that of locks that record what commands made, or packages that are built from source.
 const VERSION: u64 = 3;
-/// The version of all other locks, which is the same without `runs`.
-const WITHOUT_RUNS: u64 = 2;
+/// The version of all other locks, which is the same without either.
+const PLAIN: u64 = 2;
 
 /// Why a `cognix.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -135,11 +137,7 @@ impl Lock {
 
     /// The canonical text.
     pub fn to_text(&self) -> String {
-        let shape = LockShape::from(self);
-        let mut text = serde_json::to_string_pretty(&shape)
-            .expect("strings, numbers and lists are always JSON");
-        text.push('\n');
-        text
+        to_text(&LockShape::from(self))
     }
 
     /// Reads the text back; everything that cognix would not write is refused.
@@ -153,15 +151,26 @@ impl Lock {
         let VersionShape { version } = serde_json::from_str(text).map_err(syntax)?;
         match version {
             1 => version_1::parse(text),
-            WITHOUT_RUNS | VERSION => {
+            PLAIN | VERSION => {
                 let shape: LockShape = serde_json::from_str(text).map_err(syntax)?;
                 let lock = shape.into_lock(text)?;
-                check_canonical(text, &lock.to_text())?;
+                let mut canonical = LockShape::from(&lock);
+                if version == PLAIN && shapes::may_be_plain(&lock) {
+                    canonical.version = PLAIN;
+                }
+                check_canonical(text, &to_text(&canonical))?;
                 Ok(lock)
             }
             found => Err(LockFileError::Version { found }),
         }
     }
+}
+
+fn to_text(shape: &LockShape) -> String {
+    let mut text =
+        serde_json::to_string_pretty(shape).expect("strings, numbers and lists are always JSON");
+    text.push('\n');
+    text
 }
 
 /// Refuses what means a lock and is not the text of one: a key twice, another order, or line ends that a version control

@@ -3,6 +3,7 @@
 use super::LockFileError;
 use crate::lock::python::{self, WheelOrigin};
 use crate::lock::{LockedArchive, LockedDeb};
+use crate::mirrors::git::GitAddress;
 use crate::mirrors::project_folder::{FOLDER, archive_name};
 
 impl LockedDeb {
@@ -18,8 +19,8 @@ impl LockedDeb {
 }
 
 impl python::LockedWheel {
-    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, `project-folder://PATH`, or the address that
-    /// was asked for.
+    /// Where the file comes from: `mirror://INDEX/NAME/FILE`, `project://PATH`, `project-folder://PATH`,
+    /// `git+ADDRESS@COMMIT`, or the address that was asked for.
     pub fn url(&self) -> String {
         match &self.origin {
             WheelOrigin::Index { input } => {
@@ -27,6 +28,7 @@ impl python::LockedWheel {
             }
             WheelOrigin::Project { path } => format!("{PROJECT}{path}"),
             WheelOrigin::Folder { path } => format!("{FOLDER}{path}"),
+            WheelOrigin::Git(address) => address.to_string(),
             WheelOrigin::Url { url } => url.clone(),
         }
     }
@@ -44,6 +46,9 @@ const PROJECT: &str = "project://";
 
 /// The name of the file behind an address of the lock.
 pub(super) fn file_name(address: &str) -> String {
+    if let Some(Ok(address)) = GitAddress::parse(address) {
+        return address.file_name();
+    }
     let path = match url::Url::parse(address) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
             let decoded = percent_encoding::percent_decode_str(url.path());
@@ -78,6 +83,11 @@ pub(super) fn wheel_origin(
         }
         let (filename, path) = (archive_name(path), path.to_owned());
         return Ok((WheelOrigin::Folder { path }, filename));
+    }
+    if let Some(address) = GitAddress::parse(url) {
+        let address = address.map_err(|reason| wrong(format!("{url:?}: {reason}")))?;
+        let filename = address.file_name();
+        return Ok((WheelOrigin::Git(address), filename));
     }
     if url.starts_with("https://") || url.starts_with("http://") {
         url::Url::parse(url).map_err(|error| wrong(format!("{url:?}: {error}")))?;

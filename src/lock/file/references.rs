@@ -8,7 +8,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::lock::python::SourceReason;
+use crate::lock::python::{Revision, SourceReason};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -66,6 +66,9 @@ pub(super) struct BuildReference {
     pub(super) reason: SourceReason,
     /// The files of the wheels that it is built with.
     pub(super) requires: Vec<String>,
+    /// Of a source that is a commit, what its repository says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) revision: Option<Revision>,
 }
 
 impl Reference for DebReference {

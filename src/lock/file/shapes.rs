@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::entries::{DebShape, Entries, WheelShape};
 use super::places::{line_of, split_mirror_url};
 use super::references::{Brief, BuildReference, DebReference, WheelReference};
-use super::{LockFileError, VERSION, WITHOUT_RUNS};
+use super::{LockFileError, PLAIN, VERSION};
 use crate::lock::{
     Architecture, DebGroup, DebianLock, Lock, LockRequest, LockedArchive, LockedDeb, LockedInput,
     LockedInputs, LockedInterpreter, LockedWheel, PlatformLock, PythonLock, VariantLock, debian,
@@ -29,7 +29,7 @@ pub(super) struct LockShape {
     inputs: LockedInputs,
     python: Vec<WheelShape>,
     variants: BTreeMap<String, VariantShape>,
-    version: u64,
+    pub(super) version: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +123,7 @@ impl Shared<'_> {
             backend_path: build.backend_path,
             requires,
             reason: build.reason,
+            revision: build.revision,
         })
     }
 
@@ -195,10 +196,22 @@ impl LockShape {
 /// The oldest version that can say all that a lock holds: who does not know a key would take the file for a broken one.
 fn version_of(lock: &Lock) -> u64 {
     let mut variants = lock.variants.values();
-    match variants.any(|variant| !variant.runs.is_empty()) {
+    let has_runs = variants.any(|variant| !variant.runs.is_empty());
+    let has_builds = lock.platforms().any(|platform| platform.build.is_some());
+    match has_runs || has_builds {
         true => VERSION,
-        false => WITHOUT_RUNS,
+        false => PLAIN,
     }
+}
+
+/// Whether a lock of the older version may say this: some were written so with packages that are built from source.
+pub(super) fn may_be_plain(lock: &Lock) -> bool {
+    let mut wheels = lock.platforms().flat_map(|locked| &locked.python.packages);
+    let is_commit = |wheel: &LockedWheel| matches!(wheel.origin, python::WheelOrigin::Git(_));
+    lock.variants
+        .values()
+        .all(|variant| variant.runs.is_empty())
+        && !wheels.any(is_commit)
 }
 
 impl From<&Lock> for LockShape {
@@ -317,6 +330,7 @@ impl PlatformShape {
                 .iter()
                 .map(|wheel| all_wheels.call(WheelShape::from(wheel)).0)
                 .collect(),
+            revision: build.revision.clone(),
         };
         let wheel = |wheel: &LockedWheel| {
             let (file, requires) = all_wheels.call(WheelShape::from(wheel));

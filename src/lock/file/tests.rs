@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use cognix_derivations::Sha256;
 use serde_json::json;
 
-use crate::lock::tests::{amd64, example, wheel, whole};
-use crate::lock::{Architecture, Lock, LockedInput, VariantLock};
+use crate::lock::tests::{amd64, example, wheel, whole, with_commit};
+use crate::lock::{Architecture, Lock, LockedInput, VariantLock, python};
 
 /// The text of the example.
 fn text() -> String {
@@ -421,4 +421,40 @@ fn locks_of_version_1_are_the_default_variant() {
     assert_eq!(Lock::parse(&text).expect("an old lock"), whole(example()));
     let edited = text.replacen("alpha>=1", "alpha>=2", 1);
     assert!(refused(&edited).contains("the digest does not fit the request"));
+}
+
+#[test]
+fn lock_2_commits_are_written_with_their_repository_and_reference() {
+    let lock = whole(with_commit());
+    let text = lock.to_text();
+    assert_eq!(Lock::parse(&text).expect("our own text"), lock);
+    assert!(text.ends_with("  \"version\": 3\n}\n"), "{text}");
+    for expected in [
+        "\"url\": \"git+https://host.test/r.git@0123456789012345678901234567890123456789#subdirectory=x/y\"",
+        "\"file\": \"r-012345678901\"",
+        "\"reference\": \"main\"",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let moved = text.replace("@0123456789012345678901234567890123456789", "@main");
+    refused(&moved);
+}
+
+#[test]
+fn lock_1_locks_with_sources_were_of_version_2_once() {
+    let mut lock = whole(with_commit());
+    let variant = lock.variants.values_mut().next().expect("one");
+    let source = &mut amd64(variant).python.packages[0];
+    source.package.filename = "alpha-1.0.tar.gz".to_owned();
+    source.package.origin = python::WheelOrigin::Index {
+        input: "pypi".to_owned(),
+    };
+    source.build.as_mut().expect("one").revision = None;
+    let text = lock.to_text();
+    let older = text.replace("\"version\": 3\n}\n", "\"version\": 2\n}\n");
+    assert_ne!(older, text);
+    assert_eq!(Lock::parse(&older).expect("it is read"), lock);
+    let commits = whole(with_commit()).to_text();
+    let older = commits.replace("\"version\": 3\n}\n", "\"version\": 2\n}\n");
+    assert!(refused(&older).contains("is not as cognix writes it"));
 }

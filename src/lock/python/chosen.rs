@@ -18,7 +18,7 @@ use uv_redacted::DisplaySafeUrl;
 use super::bounds::Bounds;
 use super::contents::Contents;
 use super::solve::Question;
-use super::sources::{SourceBuild, SourceFacts, SourceFile, SourceReason};
+use super::sources::{RepositoryReference, SourceBuild, SourceFacts, SourceFile, SourceReason};
 use super::{LockedWheel, PythonError, WheelContents, WheelOrigin};
 use crate::mirrors::pip_settings::shown;
 use crate::mirrors::project_folder::archive_name;
@@ -60,6 +60,8 @@ pub(super) enum Place {
     Local(PathBuf),
     /// A folder of the project, which becomes an archive.
     Folder(PathBuf),
+    /// A reference of a repository.
+    Repository(RepositoryReference),
 }
 
 impl ChosenWheel {
@@ -189,14 +191,14 @@ fn of_source(file: SourceFile, facts: &SourceFacts) -> ChosenWheel {
     ChosenWheel {
         name: file.name,
         version: facts.metadata.version.to_string(),
-        filename: file.filename,
+        filename: facts.filename.clone(),
         place: file.place,
         sha256: Some(facts.sha256),
         size: Some(facts.size),
         build: Some(facts.build.clone()),
         spelling: facts.spelling.clone(),
         requires: Vec::new(),
-        origin: file.origin,
+        origin: facts.origin.clone(),
         yanked: file.yanked,
     }
 }
@@ -221,7 +223,7 @@ pub(super) fn source_file(
                 filename: listed.filename,
                 place: listed.place,
                 sha256: listed.sha256,
-                origin: listed.origin,
+                origin: Some(listed.origin),
                 yanked: listed.yanked,
                 reason,
             })
@@ -236,7 +238,7 @@ pub(super) fn source_file(
                 filename,
                 Place::Remote(url),
                 sha256,
-                origin,
+                Some(origin),
             ))
         }
         SourceDist::Path(source) => {
@@ -248,7 +250,7 @@ pub(super) fn source_file(
                 filename,
                 Place::Local(path),
                 None,
-                origin,
+                Some(origin),
             ))
         }
         SourceDist::Directory(source) => {
@@ -263,12 +265,22 @@ pub(super) fn source_file(
                 filename,
                 Place::Folder(path),
                 None,
-                origin,
+                Some(origin),
             ))
         }
-        SourceDist::GitDirectory(_) | SourceDist::GitPath(_) => Err(PythonError::Internal(
-            format!("it chose {source}, which is not an archive that can be locked"),
-        )),
+        SourceDist::GitDirectory(source) => {
+            let asked = RepositoryReference::of(&source.git, source.subdirectory.as_deref());
+            let asked = asked.map_err(|reason| PythonError::Requirement {
+                line: clean(&source.to_string()),
+                reason,
+            })?;
+            let filename = asked.to_string();
+            let place = Place::Repository(asked);
+            Ok(named_source(&source.name, filename, place, None, None))
+        }
+        SourceDist::GitPath(_) => Err(PythonError::Internal(format!(
+            "it chose {source}, which is not an archive that can be locked"
+        ))),
     }
 }
 
@@ -278,7 +290,7 @@ fn named_source(
     filename: String,
     place: Place,
     sha256: Option<Sha256>,
-    origin: WheelOrigin,
+    origin: Option<WheelOrigin>,
 ) -> SourceFile {
     SourceFile {
         name: name.to_string(),
@@ -317,7 +329,7 @@ fn listed(
         sha256: listed.sha256,
         size: match listed.place {
             Place::Remote(_) => wheel.file.size,
-            Place::Local(_) | Place::Folder(_) => None,
+            Place::Local(_) | Place::Folder(_) | Place::Repository(_) => None,
         },
         yanked: listed.yanked,
         ..named(

@@ -7,6 +7,7 @@ use cognix_derivations::Sha256;
 use uv_normalize::PackageName;
 
 use super::BackendError;
+use crate::mirrors::git::GitError;
 use crate::mirrors::python_index::PythonIndexError;
 
 /// Why no wheels could be chosen.
@@ -163,6 +164,9 @@ pub enum PythonError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A repository, or a commit of it, cannot be had.
+    #[error(transparent)]
+    Repository(GitError),
     /// The programs that a source is built with cannot be had.
     #[error(
         "{package} has to be built from source ({filename}), and what its build needs cannot be chosen"
@@ -260,6 +264,14 @@ impl PythonError {
                 PythonIndexError::Cache { .. } => PythonErrorKind::Disk,
                 PythonIndexError::Setup(_) => PythonErrorKind::Configuration,
                 _ => PythonErrorKind::Unavailable,
+            },
+            Self::Repository(error) => match error {
+                GitError::NoGit(_) | GitError::Run(_) => PythonErrorKind::Configuration,
+                GitError::Offline(_) | GitError::Unreachable { .. } => PythonErrorKind::Unavailable,
+                GitError::Io { .. } | GitError::Archive { .. } => PythonErrorKind::Disk,
+                GitError::UnknownReference { .. }
+                | GitError::Gone { .. }
+                | GitError::Tree { .. } => PythonErrorKind::Request,
             },
             Self::BuildRequirements { source, .. } => source.kind(),
             Self::Backend { .. } => PythonErrorKind::Build,

@@ -161,6 +161,7 @@ fn request(cache_dir: PathBuf) -> PythonRequest {
         cutoff_is_asked: true,
         preferences: Vec::new(),
         build_preferences: Vec::new(),
+        commits: Vec::new(),
         cache_dir,
         offline: false,
         cancel: CancellationToken::new(),

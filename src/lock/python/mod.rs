@@ -51,10 +51,12 @@ pub use cutoff::{Cutoff, CutoffError};
 pub use error::{PythonError, PythonErrorKind};
 pub use requirements::requirement_name;
 pub use sources::{
-    BackendAnswer, BackendError, BackendQuestion, Backends, SourceBuild, SourceReason,
+    BackendAnswer, BackendError, BackendQuestion, Backends, KnownCommit, Revision, SourceBuild,
+    SourceReason,
 };
 
 use super::platform::Architecture;
+use crate::mirrors::git::GitAddress;
 use crate::mirrors::package_indexes::{PYPI, PackageIndexes};
 use crate::mirrors::python_index::Connection;
 
@@ -99,6 +101,8 @@ pub struct PythonRequest {
     pub preferences: Vec<Preference>,
     /// The same of what it builds packages with.
     pub build_preferences: Vec<Preference>,
+    /// The commits that references of repositories are known to name.
+    pub commits: Vec<KnownCommit>,
     /// Where index pages and metadata are kept between runs.
     pub cache_dir: PathBuf,
     /// Ask nothing; answer from the cache or fail.
@@ -178,6 +182,8 @@ pub enum WheelOrigin {
         /// The path below the project.
         path: String,
     },
+    /// A folder of a commit of a repository.
+    Git(GitAddress),
     /// An address that a requirement names itself.
     Url {
         /// The address, without credentials.
@@ -216,10 +222,17 @@ pub async fn resolve(
     request: &PythonRequest,
     backends: &dyn Backends,
 ) -> Result<PythonLock, PythonError> {
+    let request = &sources::named(request).await?;
     let mut facts = Vec::new();
     loop {
         match once(request, Some(&facts)).await? {
-            Outcome::Locked(lock) => return Ok(*lock),
+            Outcome::Locked(mut lock) => {
+                let said = facts
+                    .iter()
+                    .flat_map(|known| known.warnings.iter().cloned());
+                lock.warnings.extend(said);
+                return Ok(*lock);
+            }
             // What was learnt answers the question that was asked, so that each is asked once.
             Outcome::Unknown(source)
                 if facts

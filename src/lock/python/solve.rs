@@ -23,7 +23,7 @@ use super::bounds::bounds;
 use super::chosen::{Chosen, chosen};
 use super::provider::{Routed, Sources};
 use super::requirements::Requirements;
-use super::sources::{SourceFacts, SourceFile};
+use super::sources::{self, SourceFacts, SourceFile};
 use super::target::Target;
 use super::wheels_only::NothingBuilt;
 use super::{PythonError, PythonRequest, diagnose};
@@ -143,6 +143,7 @@ pub(super) async fn solve(
     let with_sources = provider(&both, &flat_both);
     let unknown = Mutex::new(None);
     let context = &wheels;
+    sources::tell(context.git(), question.facts);
     let index = InMemoryIndex::default();
     let resolver = Resolver::new_custom_io(
         manifest.clone(),

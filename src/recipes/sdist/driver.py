@@ -1,6 +1,6 @@
 # Builds a wheel from a source archive with the archive's own build backend (PEP 517), or asks the backend what it needs.
 # Everything it is told stands in the environment; see the recipe.
-import csv, importlib, importlib.metadata, io, json, os, re, stat, sys, tarfile, zipfile
+import csv, importlib, importlib.metadata, io, json, os, re, shutil, stat, subprocess, sys, tarfile, zipfile
 
 TOP = "/build/source"
 
@@ -17,7 +17,58 @@ def inside(name):
     return os.path.join(TOP, name)
 
 
+def copy(path, target):
+    # A tree of a store is read-only, and what is built may want to write into it.
+    os.mkdir(target)
+    for entry in os.scandir(path):
+        place = os.path.join(target, entry.name)
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), place)
+        elif entry.is_dir():
+            copy(entry.path, place)
+        else:
+            shutil.copyfile(entry.path, place)
+            os.chmod(place, 0o755 if entry.stat().st_mode & 0o111 else 0o644)
+
+
+def checkout(path):
+    copy(path, TOP)
+    folder = os.path.join(TOP, os.environ["subdirectory"])
+    if not os.path.isdir(folder):
+        fail("the repository has no folder %s" % os.environ["subdirectory"])
+    for place in {TOP, folder}:
+        say_version(place)
+    return folder
+
+
+def say_version(folder):
+    # Tools that make versions of tags read these where there is no repository, as in an archive of one.
+    commit, date, describe = (os.environ[key] for key in ["commit", "commitDate", "describe"])
+    if not date:
+        return
+    tag, distance = (describe.rsplit("-", 2) + ["", ""])[:2]
+    refs = "tag: " + tag if describe and distance == "0" else ""
+    text = "node: %s\nnode-date: %s\n" % (commit, date)
+    if describe:
+        text += "describe-name: %s\n" % describe
+    text += "ref-names: %s\n" % refs
+    described = {"hash-full": commit, "hash-short": commit[:7], "timestamp": date, "refs": refs, "describe": describe}
+    for name, text in [(".git_archival.txt", text), (".git_archival.json", json.dumps(described))]:
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    numbers = re.fullmatch(r"v?(\d+(?:\.\d+)*)", tag)
+    if numbers:
+        version = [int(part) for part in numbers.group(1).split(".")]
+        if distance != "0":
+            version = (version + [0, 0])[:max(3, len(version))]
+            version[-1] += 1
+        suffix = "" if distance == "0" else ".dev" + distance
+        os.environ["PBR_VERSION"] = ".".join(map(str, version)) + suffix
+
+
 def unpack(path, filename):
+    if os.path.isdir(path):
+        return checkout(path)
     os.makedirs(TOP)
     if filename.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
@@ -45,6 +96,18 @@ def unpack(path, filename):
     if len(names) == 1 and os.path.isdir(os.path.join(TOP, names[0])):
         return os.path.join(TOP, names[0])
     return TOP
+
+
+def patch():
+    for path in os.environ.get("patches", "").split():
+        print("applying", path, flush=True)
+        done = subprocess.run(["patch", "--batch", "--strip=1", "--input", path])
+        if done.returncode != 0:
+            fail("%s does not apply" % path)
+
+
+def settings():
+    return json.loads(os.environ.get("configSettings") or "null")
 
 
 def backend():
@@ -75,7 +138,7 @@ def is_there(requirement):
 
 def wheel_of(hooks):
     os.makedirs("/build/wheel")
-    name = hooks.build_wheel("/build/wheel", None, None)
+    name = hooks.build_wheel("/build/wheel", settings(), None)
     return os.path.join("/build/wheel", name)
 
 
@@ -145,6 +208,7 @@ def main():
         os.environ[key] = cores if cores != "0" else str(os.cpu_count() or 1)
     top = unpack(os.environ["archive"], os.environ["filename"])
     os.chdir(top)
+    patch()
     hooks = backend()
     if os.environ["mode"] == "ask":
         return ask(hooks)

@@ -13,7 +13,9 @@ use cognix_derivations::{
 };
 use cognix_store::build::foreign::{ATTRIBUTE, Entry, Plan};
 
-use super::{Instantiation, RecipeError, interpreter, json, python_packages, system_packages};
+use super::{
+    Instantiation, RecipeError, interpreter, json, python_of, python_packages, system_packages,
+};
 use crate::lock::platform::PythonVersion;
 use crate::lock::python::{self, BackendQuestion, SourceBuild};
 use crate::lock::{BuildRoom, LockedInterpreter, LockedPlatform, LockedWheel};
@@ -39,7 +41,7 @@ const ENVIRONMENT: [(&str, &str); 8] = [
 
 /// The name by which a built wheel says of which package and version it is. The real one, with its tags, is known when it
 /// is built.
-pub(super) fn wheel_name(source: &python::LockedWheel) -> String {
+pub fn wheel_name(source: &python::LockedWheel) -> String {
     let name = source.name.replace('-', "_");
     format!("{name}-{}-source-none-any.whl", source.version)
 }
@@ -57,6 +59,21 @@ pub(super) fn wheel(
     let name = format!("{}-{}.whl", source.name, source.version.replace('!', "_"));
     let derivation = derivation(builder, room, &name, source, build)?;
     builder.add(&source.name, derivation.env("mode", "wheel").build())
+}
+
+/// The derivations that build the packages of a lock that come as source, by package.
+pub fn source_builds(
+    lock: LockedPlatform<'_>,
+) -> Result<(DerivationGraph, BTreeMap<String, StorePath>), RecipeError> {
+    let mut builder = Instantiation::default();
+    let mut builds = BTreeMap::new();
+    for package in &lock.python.packages {
+        if package.build.is_some() {
+            let build = wheel(&mut builder, lock, package, python_of(lock)?)?;
+            builds.insert(package.name.clone(), build);
+        }
+    }
+    Ok((builder.graph, builds))
 }
 
 /// The derivation whose `out` is what a build backend answers, as JSON.
@@ -113,6 +130,15 @@ fn derivation(
         .env("filename", source.filename.as_str())
         .env(ATTRIBUTE, plan.to_json())
         .input_derivation(&archive, "out");
+    if let python::WheelOrigin::Git(address) = &source.origin {
+        let folder = address.subdirectory.as_deref().unwrap_or_default();
+        let revision = build.revision.clone().unwrap_or_default();
+        derivation = derivation
+            .env("commit", address.commit.as_str())
+            .env("commitDate", revision.date.unwrap_or_default())
+            .env("describe", revision.describe.unwrap_or_default())
+            .env("subdirectory", folder);
+    }
     for (key, value) in ENVIRONMENT {
         derivation = derivation.env(key, value);
     }

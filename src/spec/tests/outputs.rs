@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cognix_derivations::Sha256;
+use cognix_derivations::{DerivationGraph, Sha256};
 use cognix_language::MemoryFiles;
 
 use super::super::evaluate::{Session, run};
@@ -47,6 +47,7 @@ fn locked() -> Known {
         sha256: Sha256::of(filename.as_bytes()),
         size: Some(7),
         waived: false,
+        build: None,
     };
     let packages = [
         (
@@ -65,6 +66,7 @@ fn locked() -> Known {
             packages: packages
                 .map(|(name, package)| (name.to_owned(), package))
                 .into(),
+            builds: DerivationGraph::default(),
             root: LockedRoot::default(),
         }),
         ..Known::default()

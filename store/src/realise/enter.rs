@@ -26,6 +26,8 @@ pub(super) struct Fixed {
     pub(super) ca: ContentAddress,
     pub(super) path: StorePath,
     pub(super) executable: bool,
+    /// Whether the file is an archive (NAR), and the output what is in it.
+    pub(super) unpack: bool,
 }
 
 impl Fixed {
@@ -37,13 +39,11 @@ impl Fixed {
         let (ca, path) = derivation
             .fixed_output()
             .ok_or_else(|| unsupported("downloading without a hash"))?;
-        if derivation.env_str("unpack") == Some("1") {
-            return Err(unsupported("unpacking a download"));
-        }
         Ok(Self {
             ca: ca.clone(),
             path: path.clone(),
             executable: derivation.env_str("executable") == Some("1"),
+            unpack: derivation.env_str("unpack") == Some("1"),
         })
     }
 }

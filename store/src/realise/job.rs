@@ -367,6 +367,8 @@ impl Workshop {
         let (derivation, name) = (job.resolved.path(), job.name());
         let expected = match &fixed.ca {
             ContentAddress::Flat(hash) => Some(hash.clone()),
+            // An archive that is not compressed has the digest of its tree.
+            ContentAddress::Recursive(hash) if fixed.unpack => Some(hash.clone()),
             // The hash of an archive says nothing about the bytes on the way; it is checked afterwards.
             ContentAddress::Recursive(_) | ContentAddress::Text(_) => None,
         };
@@ -382,9 +384,12 @@ impl Workshop {
         let workshop = Arc::clone(&self);
         let made = blocking(move || {
             let staging = workshop.store.staging()?;
-            let staged = take_in(&place, &staging, fixed.executable)?;
+            let mut staged = take_in(&place, &staging, fixed.executable)?;
+            if fixed.unpack {
+                staged = unpack(&staged, &staging)?;
+            }
             let mut entering = enter::Entering::new(&workshop.store, &job, staging)?;
-            entering.verified = expected;
+            entering.verified = expected.filter(|_| !fixed.unpack);
             entering.output("out", staged, &Declared::default())?;
             drop(scan);
             let outputs = entering.admit(&lock, &|| workshop.stop.is_cancelled())?;
@@ -459,6 +464,19 @@ fn take_in(place: &Path, staging: &Staging, executable: bool) -> Result<PathBuf,
             .map_err(StoreError::io("change the mode of", &staged))?;
     }
     Ok(staged)
+}
+
+/// Makes what an archive holds.
+fn unpack(archive: &Path, staging: &Staging) -> Result<PathBuf, StepError> {
+    let tree = staging.path().join("output-unpacked");
+    let file = std::fs::File::open(archive).map_err(StoreError::io("open", archive))?;
+    crate::nar::restore(&mut std::io::BufReader::new(file), &tree).map_err(|error| {
+        StepError::Unsupported {
+            what: format!("a download that is no archive of files: {}", error.source),
+        }
+    })?;
+    std::fs::remove_file(archive).map_err(StoreError::io("remove", archive))?;
+    Ok(tree)
 }
 
 /// Runs what reads, hashes and writes files where waiting is allowed.

@@ -68,6 +68,12 @@ impl Server {
         self.lock().faults.insert(suffix.to_owned(), fault);
     }
 
+    /// Mends one of them.
+    #[cfg(feature = "sandbox-tests")]
+    pub(crate) fn heal_path(&self, suffix: &str) {
+        self.lock().faults.remove(suffix);
+    }
+
     pub(crate) fn heal(&self) {
         self.lock().faults.clear();
     }
@@ -116,7 +122,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 .iter()
                 .find(|(suffix, _)| path.ends_with(suffix.as_str()));
             (
-                state.files.get(&path).cloned(),
+                // What is asked for beside the path changes nothing here.
+                state
+                    .files
+                    .get(path.split('?').next().unwrap_or(&path))
+                    .cloned(),
                 fault.map(|(_, fault)| fault.clone()),
             )
         };

@@ -73,6 +73,10 @@ async fn look_into_one(
             let contents = match &wheel.place {
                 Place::Remote(url) => remote::read(&connection.client, wheel, url, folder).await?,
                 Place::Local(path) | Place::Folder(path) => local(wheel, path)?,
+                Place::Repository(asked) => {
+                    let reason = format!("nothing is known about {asked}");
+                    return Err(PythonError::Internal(reason));
+                }
             };
             remember(folder, &contents)?;
             contents

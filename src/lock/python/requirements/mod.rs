@@ -25,6 +25,7 @@ use super::target::Target;
 use super::{PythonError, PythonRequest};
 use line::Line;
 pub use line::requirement_name;
+pub(super) use source::repository_line;
 
 /// A request's lines, understood.
 pub(super) struct Requirements {

@@ -9,14 +9,12 @@ use uv_distribution_filename::{
 };
 use uv_distribution_types::{Requirement, RequirementSource};
 use uv_normalize::PackageName;
-use uv_pep508::{Pep508Error, UnnamedRequirement, VersionOrUrl};
+use uv_pep508::{Pep508Error, UnnamedRequirement, VerbatimUrl, VersionOrUrl};
 use uv_pypi_types::{ParsedUrl, VerbatimParsedUrl};
 use uv_requirements_txt::RequirementsTxtRequirement;
 
 use super::line::Line;
-
-/// What to do about a source that is no archive.
-const BUILD_IT: &str = "that cannot be locked; put an archive of it into the project (`python -m build --sdist` makes one) and name it as ./NAME-VERSION.tar.gz, or use a release from a package index";
+use crate::lock::python::sources::RepositoryReference;
 
 /// Understands a requirement; the error says what is wrong and what to do.
 pub(super) fn requirement(line: &Line<'_>, root: &Path) -> Result<Requirement, String> {
@@ -87,8 +85,18 @@ fn with_name(
                 origin: None,
             });
         }
-        ParsedUrl::GitDirectory(url) => return Err(git(url.url.reference().as_str())),
-        ParsedUrl::GitPath(url) => return Err(git(url.url.reference().as_str())),
+        ParsedUrl::GitDirectory(_) | ParsedUrl::GitPath(_) => {
+            let name = egg(&unnamed.url.verbatim).ok_or(
+                "which package the repository has is not said; write NAME @ before the address",
+            )?;
+            return Ok(uv_pep508::Requirement {
+                name,
+                extras: unnamed.extras,
+                version_or_url: Some(VersionOrUrl::Url(unnamed.url)),
+                marker: unnamed.marker,
+                origin: None,
+            });
+        }
     };
     let file = file.unwrap_or_default();
     let name = match DistExtension::from_path(&file) {
@@ -147,16 +155,39 @@ fn archive_name(file: &str) -> Result<PackageName, String> {
     })
 }
 
-/// Says what is missing for a git reference, and whether it is at least pinned.
-fn git(reference: Option<&str>) -> String {
-    let reference = reference.unwrap_or_default();
-    let is_commit = reference.len() == 40 && reference.bytes().all(|b| b.is_ascii_hexdigit());
-    let pin = if is_commit {
-        ""
-    } else {
-        " (and not pinned to a commit: write @ and its 40 digits)"
+/// The package that a fragment names: `#egg=NAME`.
+fn egg(url: &VerbatimUrl) -> Option<PackageName> {
+    let parts = url
+        .fragment()
+        .unwrap_or_default()
+        .split('&')
+        .map(str::to_owned);
+    let mut names = parts.filter_map(|part| part.strip_prefix("egg=").map(str::to_owned));
+    let name = names.next()?;
+    let name = name.split(['[', '-']).next().unwrap_or_default();
+    PackageName::from_str(name).ok()
+}
+
+/// The repository that a line is the address of, where it does not say which package that has.
+pub(in crate::lock::python) fn repository_line(
+    text: &str,
+) -> Option<Result<RepositoryReference, String>> {
+    let line = super::line::Line::parse(super::line::without_comment(text)).ok()?;
+    if !line.requirement.starts_with("git+") {
+        return None;
+    }
+    let parsed = RequirementsTxtRequirement::parse(line.requirement, Path::new("/"), false);
+    let RequirementsTxtRequirement::Unnamed(unnamed) = parsed.ok()? else {
+        return None;
     };
-    format!("it is a git repository{pin}; {BUILD_IT}")
+    let ParsedUrl::GitDirectory(found) = &unnamed.url.parsed_url else {
+        return None;
+    };
+    if egg(&unnamed.url.verbatim).is_some() {
+        return None;
+    }
+    let folder = found.subdirectory.as_deref();
+    Some(RepositoryReference::of(&found.url, folder))
 }
 
 fn check(source: &mut RequirementSource, root: &Path) -> Result<(), String> {
@@ -179,8 +210,12 @@ fn check(source: &mut RequirementSource, root: &Path) -> Result<(), String> {
                 )),
             }
         }
-        RequirementSource::GitDirectory { git: url, .. }
-        | RequirementSource::GitPath { git: url, .. } => Err(git(url.reference().as_str())),
+        RequirementSource::GitDirectory {
+            git, subdirectory, ..
+        } => RepositoryReference::of(git, subdirectory.as_deref()).map(drop),
+        RequirementSource::GitPath { .. } => Err(
+            "a file in a repository cannot be locked; name the repository itself, or put the file into the project".to_owned(),
+        ),
         RequirementSource::Directory { install_path, .. } => {
             *install_path = inside(install_path, root)?.into_boxed_path();
             match install_path.is_dir() {

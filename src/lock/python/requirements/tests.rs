@@ -35,7 +35,6 @@ fn comments_end_lines_as_pip_ends_them() {
 
 #[test]
 fn lines_that_cannot_be_provided_are_refused_with_a_way_out() {
-    let commit = "0123456789012345678901234567890123456789";
     for (line, expected) in [
         ("-r more.txt", "option of pip"),
         ("--extra-index-url https://index.test", "option of pip"),
@@ -48,14 +47,20 @@ fn lines_that_cannot_be_provided_are_refused_with_a_way_out() {
         ("numpy==1 --hash", "not a digest"),
         ("numpy==", "column"),
         ("numpy 1.0", "column"),
-        ("git+https://host.test/repo", "not pinned to a commit"),
+        ("git+https://host.test/repo", "write NAME @ before"),
+        ("x @ git+file:///srv/repo", "its scheme is file"),
+        ("x @ hg+https://host.test/repo", "hg"),
         (
-            &format!("x @ git+https://host.test/repo@{commit}"),
-            "it is a git repository; that cannot be locked",
+            "x @ git+https://host.test/repo#subdirectory=../y",
+            "leads out of the repository",
         ),
         (
-            "x @ git+https://host.test/repo@main",
-            "not pinned to a commit",
+            "x @ git+https://host.test/repo@-x",
+            "no branch, tag or commit",
+        ),
+        (
+            "x @ git+https://host.test/repo#path=dist/x-1.0-py3-none-any.whl",
+            "a file in a repository",
         ),
         ("https://host.test/pkg.tar.gz", "which package"),
         (

@@ -48,6 +48,10 @@ pub(super) async fn contents(
         Place::Remote(url) => download(connection, source, url, &folder).await?,
         Place::Local(path) => local(path)?,
         Place::Folder(path) => packed(path, &folder)?,
+        Place::Repository(asked) => {
+            let reason = format!("{asked} is no archive");
+            return Err(PythonError::Internal(reason));
+        }
     };
     if let Some(expected) = source.sha256
         && expected != sha256

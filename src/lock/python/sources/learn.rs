@@ -9,8 +9,9 @@ use uv_pypi_types::{PyProjectToml, ResolutionMetadata};
 
 use super::archive::{About, SourceContents};
 use super::{BackendQuestion, Backends, SourceBuild, SourceFacts, SourceFile, build_system, fetch};
+use crate::lock::python::chosen::Place;
 use crate::lock::python::{
-    LockedWheel, Outcome, PythonError, PythonRequest, on_own_thread, once, solve,
+    LockedWheel, Outcome, PythonError, PythonRequest, WheelOrigin, on_own_thread, once, solve,
 };
 
 /// Learns all there is to know. Asks the backend, which may take its time.
@@ -19,20 +20,42 @@ pub(in crate::lock::python) async fn learn(
     source: SourceFile,
     backends: &dyn Backends,
 ) -> Result<SourceFacts, PythonError> {
-    let contents = look_into(request, &source).await?;
+    let Looked {
+        contents,
+        origin,
+        warnings,
+    } = look_into(request, &source).await?;
+    let filename = match &origin {
+        WheelOrigin::Git(address) => address.file_name(),
+        _ => source.filename.clone(),
+    };
+    let repository = match &source.place {
+        Place::Repository(asked) => Some(asked.clone()),
+        _ => None,
+    };
     let bad = |reason: String| PythonError::BadSource {
-        filename: source.filename.clone(),
+        filename: filename.clone(),
         reason,
     };
     let system = build_system::read(contents.about.pyproject.as_deref()).map_err(bad)?;
     let known = static_metadata(&contents.about, &source);
-    let locked = locked(&source, &contents, known.as_ref());
+    let place = (filename.clone(), origin.clone());
+    let locked = locked(&source, &contents, known.as_ref(), place);
+    let revision = async |requires: &[LockedWheel]| match (&repository, &origin) {
+        (Some(asked), WheelOrigin::Git(address)) => {
+            let revision = asked.revision(request, &address.commit, requires).await;
+            revision.map(Some)
+        }
+        _ => Ok(None),
+    };
     let mut build = SourceBuild {
         backend: system.backend,
         backend_path: system.backend_path,
         requires: build_requirements(request, &source, &system.requires).await?,
         reason: source.reason,
+        revision: None,
     };
+    build.revision = revision(&build.requires).await?;
     let ask = async |build: &SourceBuild, complete: bool| {
         let question = BackendQuestion {
             source: &locked,
@@ -53,6 +76,7 @@ pub(in crate::lock::python) async fn learn(
         let all: BTreeSet<String> = system.requires.into_iter().chain(answer.requires).collect();
         let all: Vec<String> = all.into_iter().collect();
         build.requires = build_requirements(request, &source, &all).await?;
+        build.revision = revision(&build.requires).await?;
         if known.is_none() {
             answer = ask(&build, true).await?;
         }
@@ -68,17 +92,53 @@ pub(in crate::lock::python) async fn learn(
     };
     check(&metadata, &source).map_err(bad)?;
     Ok(SourceFacts {
-        filename: source.filename,
-        origin: source.origin,
+        filename,
+        origin,
+        repository,
         sha256: contents.sha256,
         size: contents.size,
         spelling,
         metadata,
         build,
+        warnings,
     })
 }
 
-async fn look_into(
+/// What a source says about itself, and where it comes from.
+struct Looked {
+    contents: SourceContents,
+    origin: WheelOrigin,
+    warnings: Vec<String>,
+}
+
+async fn look_into(request: &PythonRequest, source: &SourceFile) -> Result<Looked, PythonError> {
+    if let Place::Repository(asked) = &source.place {
+        let looked = asked.look_into(request).await?;
+        let pointer = looked.pointer.map(|path| {
+            format!(
+                "the repository of {} keeps files in Git LFS, which are not fetched: {path} stays a pointer, and others perhaps",
+                source.name
+            )
+        });
+        return Ok(Looked {
+            contents: looked.contents,
+            origin: WheelOrigin::Git(looked.address),
+            warnings: pointer.into_iter().collect(),
+        });
+    }
+    let contents = look_into_archive(request, source).await?;
+    let origin = source
+        .origin
+        .clone()
+        .ok_or_else(|| PythonError::Internal(format!("{} comes from nowhere", source.filename)))?;
+    Ok(Looked {
+        contents,
+        origin,
+        warnings: Vec::new(),
+    })
+}
+
+async fn look_into_archive(
     request: &PythonRequest,
     source: &SourceFile,
 ) -> Result<SourceContents, PythonError> {
@@ -95,6 +155,7 @@ fn locked(
     source: &SourceFile,
     contents: &SourceContents,
     known: Option<&(ResolutionMetadata, String)>,
+    (filename, origin): (String, WheelOrigin),
 ) -> LockedWheel {
     let version = known.map(|(metadata, _)| metadata.version.to_string());
     LockedWheel {
@@ -103,11 +164,11 @@ fn locked(
         version: version
             .or_else(|| source.version.clone())
             .unwrap_or_else(|| "0".to_owned()),
-        filename: source.filename.clone(),
+        filename,
         sha256: contents.sha256,
         size: contents.size,
         requires: Vec::new(),
-        origin: source.origin.clone(),
+        origin,
         yanked: source.yanked,
     }
 }

@@ -16,6 +16,7 @@ mod archive;
 mod build_system;
 mod fetch;
 mod learn;
+mod repository;
 
 use cognix_derivations::Sha256;
 use futures::future::BoxFuture;
@@ -26,6 +27,7 @@ use super::chosen::Place;
 use super::{LockedWheel, WheelOrigin};
 
 pub(super) use learn::learn;
+pub(super) use repository::{RepositoryReference, named, tell};
 
 /// How a source archive becomes a wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,34 @@ pub struct SourceBuild {
     pub requires: Vec<LockedWheel>,
     /// Why it is built here.
     pub reason: SourceReason,
+    /// Of a source that is a commit, what its repository says of it.
+    pub revision: Option<Revision>,
+}
+
+/// What a repository says of a commit, apart from its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revision {
+    /// When it was made, where the package's version is made of its history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// The nearest tag, the number of commits since, and the commit, in the form of `git describe --long`; there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub describe: Option<String>,
+    /// The branch, tag or commit that the requirement asks for; none for the default branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// The commit that a reference of a repository is known to name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCommit {
+    /// The repository's address, without credentials.
+    pub repository: String,
+    /// The reference; none for the default branch.
+    pub reference: Option<String>,
+    /// The commit.
+    pub commit: String,
 }
 
 /// Why a package is built here and not taken as a wheel.
@@ -107,7 +137,8 @@ pub(super) struct SourceFile {
     pub(super) filename: String,
     pub(super) place: Place,
     pub(super) sha256: Option<Sha256>,
-    pub(super) origin: WheelOrigin,
+    /// Not known of a reference of a repository before that is asked.
+    pub(super) origin: Option<WheelOrigin>,
     pub(super) yanked: bool,
     pub(super) reason: SourceReason,
 }
@@ -117,17 +148,24 @@ pub(super) struct SourceFile {
 pub(super) struct SourceFacts {
     pub(super) filename: String,
     pub(super) origin: WheelOrigin,
+    /// The reference of a repository that was asked for.
+    pub(super) repository: Option<RepositoryReference>,
     pub(super) sha256: Sha256,
     pub(super) size: u64,
     /// The package's name as the package spells it.
     pub(super) spelling: String,
     pub(super) metadata: ResolutionMetadata,
     pub(super) build: SourceBuild,
+    /// What is worth a word.
+    pub(super) warnings: Vec<String>,
 }
 
 impl SourceFacts {
     /// Whether these are the facts about a file.
     pub(super) fn are_about(&self, file: &SourceFile) -> bool {
-        self.filename == file.filename && self.origin == file.origin
+        match &file.place {
+            Place::Repository(asked) => self.repository.as_ref() == Some(asked),
+            _ => self.filename == file.filename && file.origin.as_ref() == Some(&self.origin),
+        }
     }
 }

@@ -58,6 +58,7 @@ impl Case {
             cutoff_is_asked: true,
             preferences: Vec::new(),
             build_preferences: Vec::new(),
+            commits: Vec::new(),
             cache_dir: cache.path().to_owned(),
             offline: false,
             cancel: CancellationToken::new(),

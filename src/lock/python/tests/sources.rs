@@ -12,6 +12,7 @@ fn origins(lock: &PythonLock) -> Vec<(&str, String)> {
         WheelOrigin::Index { input } => input.clone(),
         WheelOrigin::Project { path } => format!("project {path}"),
         WheelOrigin::Folder { path } => format!("folder {path}"),
+        WheelOrigin::Git(address) => address.to_string(),
         WheelOrigin::Url { url } => url.clone(),
     };
     lock.wheels
