@@ -169,7 +169,13 @@ fn contents(layer: &PlannedLayer) -> String {
     let held = |held: &Held| {
         let waived = if held.waived { " (RECORD waived)" } else { "" };
         let built = held.build.as_ref();
-        let built = built.map(|build| format!(" (built with {}: {})", build.backend, build.reason));
+        let built = built.map(|build| {
+            let with = match build.requires.is_empty() {
+                true => String::new(),
+                false => format!(", with {}", build.requires.join(", ")),
+            };
+            format!(" (built with {}: {}{with})", build.backend, build.reason)
+        });
         let built = built.unwrap_or_default();
         format!("{} {}{waived}{built}", held.name, held.version)
     };

@@ -320,9 +320,11 @@ pub struct LockedWheel {
 }
 
 impl LockedWheel {
-    /// The wheels that it is built with; none if it is a wheel.
+    /// What it is built with, and what that is built with; none if it is a wheel.
     pub fn build_requires(&self) -> impl Iterator<Item = &python::LockedWheel> {
-        self.build.iter().flat_map(|build| &build.requires)
+        self.build
+            .iter()
+            .flat_map(python::SourceBuild::all_requires)
     }
 }
 

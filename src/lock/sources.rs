@@ -70,7 +70,7 @@ const NEEDS_RUST: [&str; 2] = ["maturin", "setuptools-rust"];
 
 /// Whether a build runs a Rust compiler.
 fn needs_rust(build: &SourceBuild) -> bool {
-    let mut requires = build.requires.iter();
+    let mut requires = build.all_requires().into_iter();
     requires.any(|wheel| NEEDS_RUST.contains(&wheel.name.as_str()))
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn with_commit() -> VariantLock {
     source.build = Some(python::SourceBuild {
         backend: "a.b".to_owned(),
         backend_path: Vec::new(),
+        builds: BTreeMap::new(),
         requires: vec![python::LockedWheel {
             requires: Vec::new(),
             ..tool

@@ -330,12 +330,23 @@ fn realise_hint(error: &RealiseError, kind: ErrorKind) -> Option<String> {
     }
 }
 
+/// What may help a package that cannot be built.
+const SOURCE_BUILD: &str = "if it misses a library or a program, name the Debian package of it in wheels.buildPackages of cognix.nix; \
+    overrides can give it variables and patches (docs/sources.md), and a version with a wheel needs no build";
+
+/// Whether it builds a Python package, or asks about one.
+fn is_source_build(derivation: &StorePath) -> bool {
+    let name = derivation.name();
+    name.ends_with(".whl.drv") || name.ends_with("-build.json.drv")
+}
+
 fn foreign_hint(error: &ForeignError, derivation: &StorePath) -> Option<String> {
     let hint = match error {
         error if error.has_log() => {
             let log = format!("`cognix log {derivation}` shows the whole log");
             return Some(match limit_hint(error) {
                 Some(limit) => format!("{limit}\n  {log}"),
+                None if is_source_build(derivation) => format!("{log}\n  {SOURCE_BUILD}"),
                 None => log,
             });
         }

@@ -207,6 +207,8 @@ pub struct HeldBuild {
     pub backend: String,
     /// Why it is built here.
     pub reason: SourceReason,
+    /// What the backend needs, each with its version.
+    pub requires: Vec<String>,
 }
 
 impl From<&LockedDeb> for Held {
@@ -231,6 +233,14 @@ impl From<&LockedWheel> for Held {
             build: wheel.build.as_ref().map(|build| HeldBuild {
                 backend: build.backend.clone(),
                 reason: build.reason,
+                requires: build
+                    .requires
+                    .iter()
+                    .map(|wheel| match build.builds.contains_key(&wheel.name) {
+                        true => format!("{} {} (from source)", wheel.name, wheel.version),
+                        false => format!("{} {}", wheel.name, wheel.version),
+                    })
+                    .collect(),
             }),
         }
     }

@@ -226,6 +226,21 @@ pub(super) fn tool_tree(
     tree(builder, wheel, &file, false, python)
 }
 
+/// The same of one that was built.
+pub(super) fn built_tool_tree(
+    builder: &mut Instantiation,
+    source: &python::LockedWheel,
+    built: StorePath,
+    python: PythonVersion,
+) -> Result<StorePath, RecipeError> {
+    let file = WheelFile {
+        name: sdist::wheel_name(source),
+        derivation: built.clone(),
+        fetch: built,
+    };
+    tree(builder, source, &file, false, python)
+}
+
 fn tree(
     builder: &mut Instantiation,
     wheel: &python::LockedWheel,

@@ -33,8 +33,16 @@ impl Repositories {
             server: Server::start(),
             folder: TempDir::new().expect("a temporary folder"),
         };
+        made.git_in("part", &["init", "--quiet", "--initial-branch=main"]);
+        let part = made.commit_in("part", &[("__init__.py", "name = 'part'\n")]);
         made.git(&["init", "--quiet", "--initial-branch=main"]);
+        // A submodule, by an address that is relative to that of its parent.
+        let entry = format!("160000,{part},src/tagged/part");
+        made.git(&["update-index", "--add", "--cacheinfo", &entry]);
+        let modules = "[submodule \"part\"]\n\tpath = src/tagged/part\n\turl = ../part.git\n";
+        std::fs::create_dir_all(made.path("work/src/tagged/part")).expect("writable");
         made.commit(&[
+            (".gitmodules", modules),
             ("pyproject.toml", TAGGED),
             ("src/tagged/__init__.py", "name = 'tagged'\n"),
             ("src/tagged/data.txt", "committed\n"),
@@ -53,7 +61,11 @@ impl Repositories {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        let work = self.path("work");
+        self.git_in("work", arguments)
+    }
+
+    fn git_in(&self, folder: &str, arguments: &[&str]) -> String {
+        let work = self.path(folder);
         std::fs::create_dir_all(&work).expect("writable");
         let mut command = Command::new("git");
         command
@@ -68,25 +80,34 @@ impl Repositories {
     }
 
     fn commit(&self, files: &[(&str, &str)]) {
+        self.commit_in("work", files);
+    }
+
+    fn commit_in(&self, folder: &str, files: &[(&str, &str)]) -> String {
         for (name, text) in files {
-            let path = self.path("work").join(name);
+            let path = self.path(folder).join(name);
             std::fs::create_dir_all(path.parent().expect("below")).expect("writable");
             write(&path, text);
         }
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--message", "more"]);
+        let names = files.iter().map(|(name, _)| *name);
+        let add: Vec<&str> = ["add", "--"].into_iter().chain(names).collect();
+        self.git_in(folder, &add);
+        self.git_in(folder, &["commit", "--quiet", "--message", "more"]);
+        self.git_in(folder, &["rev-parse", "HEAD"])
     }
 
-    /// Puts the repository where anybody can fetch it, as a web server without git has it.
+    /// Puts the repositories where anybody can fetch them, as a web server without git has them.
     fn publish(&self) {
-        let bare = self.path("repo.git");
-        drop(std::fs::remove_dir_all(&bare));
-        self.git(&["clone", "--quiet", "--bare", ".", &bare.to_string_lossy()]);
-        let place = bare.to_string_lossy().into_owned();
-        self.git(&["--git-dir", &place, "update-server-info"]);
-        for (name, bytes) in files(&bare) {
-            let path = format!("repo.git/{name}");
-            self.server.put(&path, "application/octet-stream", bytes);
+        for (folder, name) in [("work", "repo.git"), ("part", "part.git")] {
+            let bare = self.path(name);
+            drop(std::fs::remove_dir_all(&bare));
+            let place = bare.to_string_lossy().into_owned();
+            self.git_in(folder, &["clone", "--quiet", "--bare", ".", &place]);
+            self.git_in(folder, &["--git-dir", &place, "update-server-info"]);
+            for (file, bytes) in files(&bare) {
+                let path = format!("{name}/{file}");
+                self.server.put(&path, "application/octet-stream", bytes);
+            }
         }
     }
 
@@ -227,6 +248,7 @@ fn commits_are_locked_and_built_and_stay_until_they_are_moved() {
         assert!(is_same, "{name}: {}", String::from_utf8_lossy(bytes));
     }
     assert_eq!(ours["tagged/data.txt"], b"committed\n");
+    assert_eq!(ours["tagged/part/__init__.py"], b"name = 'part'\n");
 
     // The branch moves, and the lock stays.
     repositories.commit(&[("src/tagged/more.py", "more = 2\n")]);

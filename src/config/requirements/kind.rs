@@ -44,7 +44,12 @@ pub(super) fn shape(text: &str) -> Result<Shape<'_>, RequirementReason> {
         });
     }
     let first = text.split_whitespace().next().unwrap_or_default();
-    if is_path(first) || first.contains("://") || is_file_url(first) || is_archive(cut(first).0) {
+    if is_path(first)
+        || first.contains("://")
+        || first.starts_with("git+")
+        || is_file_url(first)
+        || is_archive(cut(first).0)
+    {
         let (target, rest) = cut(text);
         return Ok(Shape::Pointer {
             label: None,

@@ -5,6 +5,7 @@
 //! { "file": "beta-2.0-py3-none-any.whl", "layer": "wheels-3" }
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -63,6 +64,9 @@ pub(super) struct BuildReference {
     pub(super) backend: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) backend_path: Vec<String>,
+    /// How those of what it is built with are built that are sources themselves, by package.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) builds: BTreeMap<String, Self>,
     pub(super) reason: SourceReason,
     /// The files of the wheels that it is built with.
     pub(super) requires: Vec<String>,

@@ -110,18 +110,29 @@ struct Shared<'t> {
 impl Shared<'_> {
     /// The wheels that a source is built with.
     fn built_with(&mut self, build: BuildReference) -> Result<python::SourceBuild, LockFileError> {
+        let mut builds = BTreeMap::new();
+        for (name, build) in build.builds {
+            builds.insert(name, self.built_with(build)?);
+        }
         let mut requires = Vec::new();
         for file in build.requires {
             let entry = self.wheels.find(&file, Vec::new(), self.text)?;
-            let mut wheel = entry.into_wheel(WheelReference::default(), None, self.text)?;
+            let own = builds.get(&entry.name).cloned();
+            let mut wheel = entry.into_wheel(WheelReference::default(), own, self.text)?;
             wheel.package.requires.clear();
             requires.push(wheel.package);
             self.named.insert(file);
+        }
+        let is_there = |name: &String| requires.iter().any(|wheel| wheel.name == *name);
+        if let Some(name) = builds.keys().find(|name| !is_there(name)) {
+            let message = format!("{name} is built for a package that is not built with it");
+            return Err(wrong(self.text, "\"builds\": {", &message));
         }
         Ok(python::SourceBuild {
             backend: build.backend,
             backend_path: build.backend_path,
             requires,
+            builds,
             reason: build.reason,
             revision: build.revision,
         })
@@ -321,21 +332,13 @@ impl PlatformShape {
             packages: debian.packages.iter().map(tool).collect(),
             releases: debian.releases.iter().map(ReleaseShape::from).collect(),
         };
-        let built_with = |build: &python::SourceBuild| BuildReference {
-            backend: build.backend.clone(),
-            backend_path: build.backend_path.clone(),
-            reason: build.reason,
-            requires: build
-                .requires
-                .iter()
-                .map(|wheel| all_wheels.call(WheelShape::from(wheel)).0)
-                .collect(),
-            revision: build.revision.clone(),
-        };
         let wheel = |wheel: &LockedWheel| {
             let (file, requires) = all_wheels.call(WheelShape::from(wheel));
             Brief(WheelReference {
-                build: wheel.build.as_ref().map(built_with),
+                build: wheel
+                    .build
+                    .as_ref()
+                    .map(|build| built_with(build, all_wheels)),
                 file,
                 layer: wheel.layer.clone(),
                 omit: wheel.omit.clone(),
@@ -391,6 +394,22 @@ impl PlatformShape {
             },
             python: PythonLock { packages: wheels },
         })
+    }
+}
+
+/// How a source is built, in the words of the file.
+fn built_with(build: &python::SourceBuild, all_wheels: &Entries<WheelShape>) -> BuildReference {
+    let builds = build.builds.iter();
+    let builds = builds.map(|(name, build)| (name.clone(), built_with(build, all_wheels)));
+    let requires = build.requires.iter();
+    let requires = requires.map(|wheel| all_wheels.call(WheelShape::from(wheel)).0);
+    BuildReference {
+        backend: build.backend.clone(),
+        backend_path: build.backend_path.clone(),
+        builds: builds.collect(),
+        reason: build.reason,
+        requires: requires.collect(),
+        revision: build.revision.clone(),
     }
 }
 

@@ -436,6 +436,17 @@ fn lock_2_commits_are_written_with_their_repository_and_reference() {
     ] {
         assert!(text.contains(expected), "{text}");
     }
+    let mut nested = with_commit();
+    let source = &mut amd64(&mut nested).python.packages[0];
+    let build = source.build.as_mut().expect("one");
+    let mut below = build.clone();
+    below.requires.clear();
+    below.revision = None;
+    build.requires[0].filename = "beta-2.0.tar.gz".to_owned();
+    build.builds.insert("beta".to_owned(), below);
+    let nested = whole(nested);
+    let again = Lock::parse(&nested.to_text()).expect("our own text");
+    assert_eq!(again, nested);
     let moved = text.replace("@0123456789012345678901234567890123456789", "@main");
     refused(&moved);
 }

@@ -8,7 +8,7 @@ use uv_normalize::PackageName;
 
 use super::BackendError;
 use crate::mirrors::git::GitError;
-use crate::mirrors::python_index::PythonIndexError;
+use crate::mirrors::python_index::{PythonIndexError, explain};
 
 /// Why no wheels could be chosen.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +193,17 @@ pub enum PythonError {
         /// Why not.
         source: BackendError,
     },
+    /// A source is built with itself.
+    #[error(
+        "{0}: none of these can be built first; name a version that has wheels in a constraint, or a wheel of one of them"
+    )]
+    BuildCycle(String),
+    /// Sources are built with sources, deeper than anybody writes.
+    #[error("{0}: that is deeper than builds may need each other")]
+    BuildDepth(String),
+    /// Several sources cannot be built. Never empty.
+    #[error("{} packages have to be built from source and cannot be:{}", .0.len(), listed(.0))]
+    Builds(Vec<Self>),
     /// The network is switched off and the cache does not suffice.
     #[error(
         "the network is switched off and the cache does not hold what is needed: {0}; run once without --offline"
@@ -240,6 +251,22 @@ pub enum PythonErrorKind {
 }
 
 impl PythonError {
+    /// Whether it is about one source alone, so that others may be looked at all the same.
+    pub(super) fn is_of_one_build(&self) -> bool {
+        matches!(
+            self,
+            Self::Backend { .. } | Self::BuildRequirements { .. } | Self::BadSource { .. }
+        )
+    }
+
+    /// What came of several builds.
+    pub(super) fn of_builds(mut errors: Vec<Self>) -> Self {
+        match errors.pop() {
+            Some(only) if errors.is_empty() => only,
+            last => Self::Builds(errors.into_iter().chain(last).collect()),
+        }
+    }
+
     /// Who can do something about it.
     pub fn kind(&self) -> PythonErrorKind {
         match self {
@@ -274,10 +301,18 @@ impl PythonError {
                 | GitError::Tree { .. } => PythonErrorKind::Request,
             },
             Self::BuildRequirements { source, .. } => source.kind(),
+            Self::BuildCycle(_) | Self::BuildDepth(_) => PythonErrorKind::Request,
+            Self::Builds(errors) => errors.first().map_or(PythonErrorKind::Internal, Self::kind),
             Self::Backend { .. } => PythonErrorKind::Build,
             Self::Io { .. } => PythonErrorKind::Disk,
             Self::Thread(_) | Self::Internal(_) => PythonErrorKind::Internal,
             Self::Cancelled => PythonErrorKind::Cancelled,
         }
     }
+}
+
+/// Errors with their reasons, a line each.
+fn listed(errors: &[PythonError]) -> String {
+    let lines = errors.iter().map(|error| format!("\n  {}", explain(error)));
+    lines.collect()
 }

@@ -37,6 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use cognix_derivations::Sha256;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uv_normalize::PackageName;
 
@@ -222,33 +223,69 @@ pub async fn resolve(
     request: &PythonRequest,
     backends: &dyn Backends,
 ) -> Result<PythonLock, PythonError> {
-    let request = &sources::named(request).await?;
-    let mut facts = Vec::new();
-    loop {
-        match once(request, Some(&facts)).await? {
-            Outcome::Locked(mut lock) => {
-                let said = facts
-                    .iter()
-                    .flat_map(|known| known.warnings.iter().cloned());
-                lock.warnings.extend(said);
-                return Ok(*lock);
-            }
+    resolve_for(request, backends, &[]).await
+}
+
+/// How deep the sources may be built with sources.
+const MAX_BUILD_DEPTH: usize = 8;
+
+/// The same for what a source is built with. `chain` are the packages that are built with it, the last first needed.
+fn resolve_for<'a>(
+    request: &'a PythonRequest,
+    backends: &'a dyn Backends,
+    chain: &'a [String],
+) -> BoxFuture<'a, Result<PythonLock, PythonError>> {
+    Box::pin(async move {
+        if chain.len() > MAX_BUILD_DEPTH {
+            return Err(PythonError::BuildDepth(
+                chain.join(", which is built with "),
+            ));
+        }
+        let request = &sources::named(request).await?;
+        let mut facts: Vec<SourceFacts> = Vec::new();
+        let mut failures = Vec::new();
+        loop {
+            let source = match once(request, &facts).await {
+                Ok(Outcome::Unknown(source)) => source,
+                Ok(Outcome::Locked(mut lock)) if failures.is_empty() => {
+                    let said = facts
+                        .iter()
+                        .flat_map(|known| known.warnings.iter().cloned());
+                    lock.warnings.extend(said);
+                    return Ok(*lock);
+                }
+                // What cannot be built was taken for something that needs nothing, to find all others like it.
+                Err(error) if failures.is_empty() => return Err(error),
+                Ok(Outcome::Locked(_)) | Err(_) => return Err(PythonError::of_builds(failures)),
+            };
             // What was learnt answers the question that was asked, so that each is asked once.
-            Outcome::Unknown(source)
-                if facts
-                    .iter()
-                    .any(|known: &SourceFacts| known.are_about(&source)) =>
-            {
+            if facts.iter().any(|known| known.are_about(&source)) {
                 let filename = source.filename;
                 return Err(PythonError::Internal(format!(
                     "it asks again for {filename}"
                 )));
             }
-            Outcome::Unknown(source) => {
-                facts.push(sources::learn(request, *source, backends).await?);
+            if chain.contains(&source.name) {
+                let mut chain = chain.to_vec();
+                chain.push(source.name);
+                return Err(PythonError::BuildCycle(
+                    chain.join(", which is built with "),
+                ));
             }
+            let learnt = sources::learn(request, (*source).clone(), backends, chain).await;
+            facts.push(match learnt {
+                Ok(learnt) => learnt,
+                Err(error) if error.is_of_one_build() => match SourceFacts::nothing(*source) {
+                    Some(nothing) => {
+                        failures.push(error);
+                        nothing
+                    }
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
+            });
         }
-    }
+    })
 }
 
 /// What came of one attempt.
@@ -258,17 +295,14 @@ enum Outcome {
     Unknown(Box<SourceFile>),
 }
 
-/// Tries to choose with what is known about sources; `None` where they are not to be used.
-async fn once(
-    request: &PythonRequest,
-    facts: Option<&[SourceFacts]>,
-) -> Result<Outcome, PythonError> {
+/// Tries to choose with what is known about sources.
+async fn once(request: &PythonRequest, facts: &[SourceFacts]) -> Result<Outcome, PythonError> {
     let asked = requirements::parse(request)?;
     let target = Target::new(request.python, request.glibc, request.architecture)?;
     let request = request.clone();
-    let facts = facts.map(<[SourceFacts]>::to_vec);
+    let facts = facts.to_vec();
     on_own_thread(request.cancel.clone(), async move || {
-        lock(&request, &asked, &target, facts.as_deref()).await
+        lock(&request, &asked, &target, &facts).await
     })
     .await
 }
@@ -281,7 +315,7 @@ async fn choose(
     request: &PythonRequest,
     asked: &Requirements,
     target: &Target,
-    facts: Option<&[SourceFacts]>,
+    facts: &[SourceFacts],
 ) -> Result<Result<Choice, Box<SourceFile>>, PythonError> {
     asked.check_fit(target)?;
     let of_sdk = packages_of_sdk(request, asked, target).await?;
@@ -294,15 +328,14 @@ async fn choose(
             target,
             request,
             of_sdk: &of_sdk,
-            facts: facts.unwrap_or_default(),
+            facts,
             from_source: &from_source,
         };
         match solve::solve(&connection, &question).await {
             Ok(Solved::Chosen(chosen)) => return Ok(Ok((connection, chosen, undated))),
             Ok(Solved::Unknown(source)) => return Ok(Err(source)),
             // Wheels are taken where there are any, so that sources are looked at only when there was no way without.
-            Err(PythonError::SourceOnly { name, .. })
-                if facts.is_some() && from_source.insert(name.clone()) => {}
+            Err(PythonError::SourceOnly { name, .. }) if from_source.insert(name.clone()) => {}
             // An index of the model's own that does not date its files is used as it is.
             Err(PythonError::NoUploadTimes { index, .. })
                 if (index != INDEX_NAME || !request.cutoff_is_asked)
@@ -316,7 +349,7 @@ async fn lock(
     request: &PythonRequest,
     asked: &Requirements,
     target: &Target,
-    facts: Option<&[SourceFacts]>,
+    facts: &[SourceFacts],
 ) -> Result<Outcome, PythonError> {
     let (connection, chosen, undated) = match choose(request, asked, target, facts).await? {
         Ok(choice) => choice,

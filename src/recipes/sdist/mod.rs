@@ -56,9 +56,27 @@ pub(super) fn wheel(
     let missing = || RecipeError::Build(source.name.clone());
     let room = lock.build_room(python).ok_or_else(missing)?;
     let build = source.build.as_ref().ok_or_else(missing)?;
-    let name = format!("{}-{}.whl", source.name, source.version.replace('!', "_"));
+    let name = file_name(source);
     let derivation = derivation(builder, room, &name, source, build)?;
     builder.add(&source.name, derivation.env("mode", "wheel").build())
+}
+
+/// The tree of a package that something is built with and that is built itself.
+fn built_tree(
+    builder: &mut Instantiation,
+    room: BuildRoom<'_>,
+    source: &python::LockedWheel,
+    build: &SourceBuild,
+) -> Result<StorePath, RecipeError> {
+    let name = file_name(source);
+    let derivation = derivation(builder, room, &name, source, build)?;
+    let wheel = builder.add(&source.name, derivation.env("mode", "wheel").build())?;
+    python_packages::built_tool_tree(builder, source, wheel, room.python)
+}
+
+/// The name of the file that a build makes.
+fn file_name(source: &python::LockedWheel) -> String {
+    format!("{}-{}.whl", source.name, source.version.replace('!', "_"))
 }
 
 /// The derivations that build the packages of a lock that come as source, by package.
@@ -177,10 +195,11 @@ fn trees(
         .map(|wheel| (wheel.name.as_str(), wheel))
         .collect();
     for wheel in wheels.into_values() {
-        trees.push((
-            python_packages::tool_tree(builder, wheel, room.python)?,
-            false,
-        ));
+        let tree = match build.builds.get(&wheel.name) {
+            Some(own) => built_tree(builder, room, wheel, own)?,
+            None => python_packages::tool_tree(builder, wheel, room.python)?,
+        };
+        trees.push((tree, false));
     }
     Ok(trees)
 }

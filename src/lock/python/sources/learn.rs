@@ -1,6 +1,6 @@
 //! Finds out what the resolver wants to know about one source archive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 use uv_normalize::PackageName;
@@ -11,7 +11,7 @@ use super::archive::{About, SourceContents};
 use super::{BackendQuestion, Backends, SourceBuild, SourceFacts, SourceFile, build_system, fetch};
 use crate::lock::python::chosen::Place;
 use crate::lock::python::{
-    LockedWheel, Outcome, PythonError, PythonRequest, WheelOrigin, on_own_thread, once, solve,
+    LockedWheel, PythonError, PythonRequest, WheelOrigin, on_own_thread, resolve_for, solve,
 };
 
 /// Learns all there is to know. Asks the backend, which may take its time.
@@ -19,6 +19,7 @@ pub(in crate::lock::python) async fn learn(
     request: &PythonRequest,
     source: SourceFile,
     backends: &dyn Backends,
+    chain: &[String],
 ) -> Result<SourceFacts, PythonError> {
     let Looked {
         contents,
@@ -48,10 +49,14 @@ pub(in crate::lock::python) async fn learn(
         }
         _ => Ok(None),
     };
+    let tools =
+        async |lines: &[String]| build_requirements(request, &source, lines, backends, chain).await;
+    let (requires, builds) = tools(&system.requires).await?;
     let mut build = SourceBuild {
         backend: system.backend,
         backend_path: system.backend_path,
-        requires: build_requirements(request, &source, &system.requires).await?,
+        requires,
+        builds,
         reason: source.reason,
         revision: None,
     };
@@ -75,7 +80,7 @@ pub(in crate::lock::python) async fn learn(
     if !answer.requires.is_empty() {
         let all: BTreeSet<String> = system.requires.into_iter().chain(answer.requires).collect();
         let all: Vec<String> = all.into_iter().collect();
-        build.requires = build_requirements(request, &source, &all).await?;
+        (build.requires, build.builds) = tools(&all).await?;
         build.revision = revision(&build.requires).await?;
         if known.is_none() {
             answer = ask(&build, true).await?;
@@ -221,12 +226,14 @@ fn check(metadata: &ResolutionMetadata, source: &SourceFile) -> Result<(), Strin
     }
 }
 
-/// The wheels of what a build needs, and what these need.
+/// What a build needs, and what this needs, with how those of it are built that are sources.
 async fn build_requirements(
     request: &PythonRequest,
     source: &SourceFile,
     lines: &[String],
-) -> Result<Vec<LockedWheel>, PythonError> {
+    backends: &dyn Backends,
+    chain: &[String],
+) -> Result<(Vec<LockedWheel>, BTreeMap<String, SourceBuild>), PythonError> {
     let asked = PythonRequest {
         requirements: lines.to_vec(),
         sdk: Vec::new(),
@@ -237,24 +244,19 @@ async fn build_requirements(
         preferences: request.build_preferences.clone(),
         ..request.clone()
     };
-    let failed = |error| match error {
+    let mut chain = chain.to_vec();
+    chain.push(source.name.clone());
+    let locked = resolve_for(&asked, backends, &chain).await;
+    let mut lock = locked.map_err(|error| match error {
         PythonError::Cancelled => PythonError::Cancelled,
         error => PythonError::BuildRequirements {
             package: source.name.clone(),
             filename: source.filename.clone(),
             source: Box::new(error),
         },
-    };
-    match once(&asked, None).await.map_err(failed)? {
-        Outcome::Locked(mut lock) => {
-            // All of them are there; who of them needs whom decides nothing.
-            let wheels = lock.wheels.iter_mut();
-            wheels.for_each(|wheel| wheel.requires.clear());
-            Ok(lock.wheels)
-        }
-        Outcome::Unknown(unknown) => Err(failed(PythonError::Internal(format!(
-            "{} is no wheel",
-            unknown.filename
-        )))),
-    }
+    })?;
+    // All of them are there; who of them needs whom decides nothing.
+    let wheels = lock.wheels.iter_mut();
+    wheels.for_each(|wheel| wheel.requires.clear());
+    Ok((lock.wheels, lock.builds))
 }

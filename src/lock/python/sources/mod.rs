@@ -3,8 +3,8 @@
 //! The resolver asks for the dependencies of whatever it considers. Those of a wheel stand in the wheel. Those of a source
 //! archive stand in it too where it says that they cannot change (PKG-INFO of metadata 2.2 or later, or `[project]` of
 //! pyproject.toml, neither with the fields in question as dynamic); else its build backend is asked, which is a program and
-//! runs elsewhere ([`Backends`]). What the backend needs itself is resolved here, from wheels only, and locked beside the
-//! archive.
+//! runs elsewhere ([`Backends`]). What the backend needs itself is resolved here in the same way, which is asked again where
+//! that is a source too, and locked beside the archive.
 //!
 //! ```text
 //! archive ─ fetch ─▶ pyproject.toml, PKG-INFO ─┬─▶ build requirements ─ resolve ─▶ wheels ─┐
@@ -17,6 +17,8 @@ mod build_system;
 mod fetch;
 mod learn;
 mod repository;
+
+use std::collections::BTreeMap;
 
 use cognix_derivations::Sha256;
 use futures::future::BoxFuture;
@@ -36,12 +38,22 @@ pub struct SourceBuild {
     pub backend: String,
     /// Folders of the archive that the backend is imported from, relative to its top.
     pub backend_path: Vec<String>,
-    /// What the backend needs, one wheel per package, sorted by name.
+    /// What the backend needs, one wheel or source archive per package, sorted by name.
     pub requires: Vec<LockedWheel>,
+    /// How those of them are built that are source archives, by package name.
+    pub builds: BTreeMap<String, Self>,
     /// Why it is built here.
     pub reason: SourceReason,
     /// Of a source that is a commit, what its repository says of it.
     pub revision: Option<Revision>,
+}
+
+impl SourceBuild {
+    /// Everything that it is built with, and that this is built with.
+    pub fn all_requires(&self) -> Vec<&LockedWheel> {
+        let below = self.builds.values().flat_map(Self::all_requires);
+        self.requires.iter().chain(below).collect()
+    }
 }
 
 /// What a repository says of a commit, apart from its files.
@@ -87,7 +99,7 @@ impl std::fmt::Display for SourceReason {
         formatter.write_str(match self {
             Self::NoWheel => "no wheel of it fits",
             Self::NoBinary => "asked for with --no-binary",
-            Self::Named => "a requirement names the archive",
+            Self::Named => "a requirement names its source",
         })
     }
 }
@@ -161,6 +173,42 @@ pub(super) struct SourceFacts {
 }
 
 impl SourceFacts {
+    /// What is taken for known of a source that cannot be built: that it needs nothing.
+    pub(super) fn nothing(file: SourceFile) -> Option<Self> {
+        let version = file.version.as_deref().unwrap_or("0").parse().ok()?;
+        let repository = match &file.place {
+            Place::Repository(asked) => Some(asked.clone()),
+            _ => None,
+        };
+        Some(Self {
+            origin: file.origin.unwrap_or(WheelOrigin::Url {
+                url: file.filename.clone(),
+            }),
+            filename: file.filename,
+            repository,
+            sha256: Sha256::of(&[]),
+            size: 0,
+            spelling: file.name.clone(),
+            metadata: ResolutionMetadata {
+                name: file.name.parse().ok()?,
+                version,
+                requires_dist: Box::default(),
+                requires_python: None,
+                provides_extra: Box::default(),
+                dynamic: false,
+            },
+            build: SourceBuild {
+                backend: String::new(),
+                backend_path: Vec::new(),
+                requires: Vec::new(),
+                builds: BTreeMap::new(),
+                reason: file.reason,
+                revision: None,
+            },
+            warnings: Vec::new(),
+        })
+    }
+
     /// Whether these are the facts about a file.
     pub(super) fn are_about(&self, file: &SourceFile) -> bool {
         match &file.place {

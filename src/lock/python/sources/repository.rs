@@ -186,16 +186,19 @@ impl RepositoryReference {
     }
 }
 
-/// Tells the library which commits are known, which it wants to know when it has chosen.
+/// Tells the library which commits are known, which it wants to know when it has chosen. Of a repository that cannot be
+/// built it is none of any.
 pub(in crate::lock::python) fn tell(git: &GitResolver, facts: &[SourceFacts]) {
     for known in facts {
+        let commit = match &known.origin {
+            WheelOrigin::Git(address) => address.commit.clone(),
+            _ => "0".repeat(40),
+        };
         let asked = known
             .repository
             .as_ref()
             .and_then(RepositoryReference::asked);
-        if let (Some(asked), WheelOrigin::Git(address)) = (asked, &known.origin)
-            && let Ok(commit) = address.commit.parse()
-        {
+        if let (Some(asked), Ok(commit)) = (asked, commit.parse()) {
             git.insert(asked, commit);
         }
     }

@@ -175,6 +175,85 @@ fn archives_can_be_named_by_path_and_by_address() {
     );
 }
 
+/// A source release that is built with another package.
+fn built_with(name: &str, tool: &str) -> Release {
+    let text = format!("[build-system]\nrequires = [\"{tool}\"]\nbuild-backend = \"api\"\n");
+    let release = Release::new(name, "1.0").source_only().fixed_metadata();
+    release.file("pyproject.toml", text.as_bytes())
+}
+
+#[test]
+fn what_a_source_is_built_with_may_be_a_source() {
+    let more = [built_with("app", "middle"), built_with("middle", "tool")];
+    let case = Case::new(&releases(&more), &["app"]);
+    let (_, lock, asked) = built(case, Scripted::default());
+    assert_eq!(
+        asked,
+        [
+            "api middle 1.0 with part tool metadata false complete false",
+            "api app 1.0 with middle metadata false complete false",
+        ]
+    );
+    let build = &lock.builds["app"];
+    assert_eq!(build.requires[0].filename, "middle-1.0.tar.gz");
+    let below = &build.builds["middle"];
+    assert_eq!(below.reason, SourceReason::NoWheel);
+    let names = |wheels: Vec<&LockedWheel>| -> Vec<String> {
+        wheels.into_iter().map(|wheel| wheel.name.clone()).collect()
+    };
+    assert_eq!(names(build.all_requires()), ["middle", "part", "tool"]);
+}
+
+#[test]
+fn builds_that_need_each_other_are_named_in_their_order() {
+    let circle = [
+        built_with("app", "one"),
+        built_with("one", "two"),
+        built_with("two", "one"),
+    ];
+    let error = Case::new(&circle, &["app"])
+        .try_resolve()
+        .expect_err("a circle");
+    let text = crate::mirrors::python_index::explain(&error);
+    let chain = "app, which is built with one, which is built with two, which is built with one";
+    assert!(text.contains(chain), "{text}");
+    let names: Vec<String> = (0..12).map(|at| format!("p{at}")).collect();
+    let deep = names.windows(2).map(|pair| built_with(&pair[0], &pair[1]));
+    let deep: Vec<Release> = deep.collect();
+    let error = Case::new(&deep, &["p0"])
+        .try_resolve()
+        .expect_err("too deep");
+    let text = crate::mirrors::python_index::explain(&error);
+    assert!(
+        text.contains("deeper than builds may need each other"),
+        "{text}"
+    );
+}
+
+#[test]
+fn all_that_cannot_be_built_is_named_at_once() {
+    let other = Release::new("other", "2.0").source_only();
+    let other = other.file("pyproject.toml", BACKEND.as_bytes());
+    let fixed = Release::new("fine", "1.0").source_only().fixed_metadata();
+    let fixed = fixed.file(
+        "pyproject.toml",
+        b"[build-system]\nrequires = [\"nothing-has-it\"]\n",
+    );
+    let case = Case::new(
+        &releases(&[source("1.0"), other, fixed]),
+        &["app", "other", "fine"],
+    );
+    let text = case.try_resolve().expect_err("no backend").to_string();
+    for expected in [
+        "3 packages have to be built from source and cannot be:",
+        "app has to be built from source (app-1.0.tar.gz), and its build backend tool.api cannot be asked: nobody is there",
+        "other has to be built from source (other-2.0.tar.gz)",
+        "fine has to be built from source (fine-1.0.tar.gz), and what its build needs cannot be chosen",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
 #[test]
 fn what_a_build_cannot_have_is_named_with_the_package() {
     let check = |releases: &[Release], expected: &[&str]| {
@@ -190,7 +269,8 @@ fn what_a_build_cannot_have_is_named_with_the_package() {
         &[source("1.0"), Release::new("tool", "1.2").source_only()],
         &[
             "app has to be built from source (app-1.0.tar.gz), and what its build needs cannot be chosen",
-            "tool is published as source only",
+            "tool has to be built from source (tool-1.2.tar.gz), and what its build needs cannot be chosen",
+            "does not know setuptools",
         ],
     );
     check(
