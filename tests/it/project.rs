@@ -205,6 +205,14 @@ fn a_pin_that_moves_makes_the_lock_stale() {
     let moved = uv
         .replace("2.0", "2.1")
         .replace(&hash(&wheels[1]), &hash(&newer));
+    let why = command(
+        &world,
+        "plan",
+        &project,
+        &["--why", "beta", "--format", "json"],
+    );
+    let limits = json(&mut { why })["limits"].clone();
+    assert_eq!(limits, json!([{"text": "beta==2.0", "by": "uv.lock"}]));
     assert_eq!(check(&moved), json!(["beta in uv.lock was 2.0, is 2.1"]));
     assert_eq!(check(&format!("# by hand\n{uv}")), json!([]));
     let more = format!(

@@ -61,9 +61,9 @@ pub(super) struct Reader<'p> {
     pub(super) project: &'p Project,
     pub(super) found: Requirements,
     /// Files that are being read, the outermost first.
-    open: Vec<PathBuf>,
+    pub(super) open: Vec<PathBuf>,
     /// Files that were read, by what for: a second time would say nothing new.
-    done: BTreeSet<(PathBuf, Role)>,
+    pub(super) done: BTreeSet<(PathBuf, Role)>,
     require_hashes: bool,
 }
 

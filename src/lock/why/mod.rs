@@ -410,7 +410,19 @@ impl<'a> Graph<'a> {
             let pins = pins.filter(|line| override_of(line).0 == name);
             limits.extend(pins.map(|line| Limit {
                 text: line.clone(),
-                by: format!("overrides.{name} of cognix.nix, which decides"),
+                by: match lock.request.pins {
+                    // uv overrides requirements in pyproject.toml too.
+                    Some(_) => "an override, which decides".to_owned(),
+                    None => format!("overrides.{name} of cognix.nix, which decides"),
+                },
+            }));
+        }
+        if let (PackageKind::Wheel, Some(pins)) = (self.kind, &lock.request.pins) {
+            let lines = pins.versions.iter();
+            let about = lines.filter(|line| override_of(line).0 == name);
+            limits.extend(about.map(|line| Limit {
+                text: line.clone(),
+                by: pins.file.clone(),
             }));
         }
         limits.extend(named.map(|(root, _)| Limit {

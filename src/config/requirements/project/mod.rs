@@ -29,6 +29,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 use uv_pep440::Version;
+use uv_pep508::{Requirement, VerbatimUrl, VersionOrUrl};
 
 use self::constraint::Constraint;
 use self::document::Item;
@@ -192,6 +193,7 @@ fn read_file(
             return error(Some(Position::of_offset(&text, offset)), reason.into());
         }
     };
+    reader.open.push(file.real.clone());
     let folder = file.real.parent().unwrap_or(reader.project.root());
     let below = file
         .relative
@@ -203,11 +205,9 @@ fn read_file(
         folder,
         below,
     };
-    read(
-        &mut scope,
-        &Item::document(&text, document.get_ref()),
-        found,
-    );
+    let document = Item::document(&text, document.get_ref());
+    read(&mut scope, &document, found);
+    scope.reader.open.pop();
 }
 
 /// Reads a `pyproject.toml`.
@@ -334,6 +334,28 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// A requirement of the standard, without its address.
+    fn of(parsed: &Requirement<VerbatimUrl>) -> Self {
+        Self {
+            name: parsed.name.to_string(),
+            extras: parsed.extras.iter().map(ToString::to_string).collect(),
+            specifiers: match &parsed.version_or_url {
+                Some(VersionOrUrl::VersionSpecifier(specifiers)) => {
+                    let texts: Vec<String> = specifiers.iter().map(ToString::to_string).collect();
+                    texts.join(",")
+                }
+                _ => String::new(),
+            },
+            pointer: None,
+            markers: parsed
+                .marker
+                .contents()
+                .map(|marker| marker.to_string())
+                .into_iter()
+                .collect(),
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = self.name.clone();
         if !self.extras.is_empty() {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use uv_pep508::VersionOrUrl;
-
 use super::super::kind::{self, normalise};
 use super::super::read::Role;
 use super::document::Item;
@@ -89,24 +87,7 @@ fn dependency(scope: &mut Scope<'_, '_>, item: &Item<'_>, text: &str, sources: &
         return scope.line(item, text, Role::Requirements);
     };
     let name = parsed.name.to_string();
-    let wanted = Wanted {
-        name: name.clone(),
-        extras: parsed.extras.iter().map(ToString::to_string).collect(),
-        specifiers: match &parsed.version_or_url {
-            Some(VersionOrUrl::VersionSpecifier(specifiers)) => {
-                let texts: Vec<String> = specifiers.iter().map(ToString::to_string).collect();
-                texts.join(",")
-            }
-            _ => String::new(),
-        },
-        pointer: None,
-        markers: parsed
-            .marker
-            .contents()
-            .map(|marker| marker.to_string())
-            .into_iter()
-            .collect(),
-    };
+    let wanted = Wanted::of(&parsed);
     if let Some(source) = sources.uv.get(&name) {
         return uv::lower(scope, item, &wanted, source, sources.indexes);
     }

@@ -585,3 +585,33 @@ fn members_of_a_workspace_are_folders() {
         ["one @ ./packages/a", "m-two @ ./packages/b"]
     );
 }
+
+#[test]
+fn packages_of_the_project_come_from_where_their_own_files_say() {
+    let text = "[project]\nname = 'm'\ndependencies = ['one']\n\
+                [tool.uv.sources]\none = {workspace = true}\n[tool.uv.workspace]\nmembers = ['packages/*']\n";
+    let one = "[project]\nname = 'one'\ndependencies = ['two>=1', 'm', 'three', 'numpy']\n\
+               [tool.uv.sources]\ntwo = {workspace = true}\nm = {workspace = true}\nthree = {path = '../../three'}\n";
+    let two = "[project]\nname = 'two'\ndependencies = ['one']\n[tool.uv.sources]\none = {workspace = true}\n";
+    let files = [
+        ("pyproject.toml", text),
+        ("packages/a/pyproject.toml", one),
+        ("packages/b/pyproject.toml", two),
+        ("three/pyproject.toml", "[project]\nname = 'three'\n"),
+    ];
+    let found = read_file(&files, "pyproject.toml");
+    assert_eq!(told(&found), [""; 0]);
+    assert_eq!(
+        texts(&found),
+        [
+            "one @ ./packages/a",
+            "two @ ./packages/b",
+            "three @ ./three"
+        ]
+    );
+    let line = &found.install.requirements[2];
+    assert_eq!(
+        (line.file.as_str(), line.line),
+        ("packages/a/pyproject.toml", 3)
+    );
+}

@@ -224,6 +224,11 @@ fn one(
         if is_here(text) {
             return;
         }
+        if source.flag_of("package") == Some(false) {
+            let what = "a folder that is no package".to_owned();
+            let way_out = "list what it needs in project.dependencies";
+            return scope.refuse(source, ProjectReason::NotHonoured { what, way_out });
+        }
         wanted.pointer = Some(path(text));
     } else if let Some(member) = source.get("workspace") {
         if member.flag() == Some(true) {
@@ -243,7 +248,21 @@ fn one(
     } else {
         return scope.wrong(source, "a source with index, git, url, path or workspace");
     }
+    let folder = wanted
+        .pointer
+        .clone()
+        .filter(|pointer| pointer.starts_with('.'));
+    // A package that needs the one that needs it is named already.
+    if folder
+        .as_ref()
+        .is_some_and(|folder| workspace::is_being_read(scope, folder))
+    {
+        return;
+    }
     scope.line(item, &wanted.text(), Role::Requirements);
+    if let Some(folder) = folder {
+        workspace::sources_of(scope, &folder);
+    }
 }
 
 /// Whether a marker may hold in an image.

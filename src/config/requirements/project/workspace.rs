@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::super::kind::normalise;
+use super::super::kind::{self, normalise};
+use super::super::read::Role;
 use super::document::Item;
-use super::{PYPROJECT, Scope, path};
+use super::indexes::Indexes;
+use super::{PYPROJECT, ProjectFile, Scope, Wanted, path, read_file, uv};
 
 /// How many folders of one level are looked at.
 const MAX_FOLDERS: usize = 10_000;
@@ -35,6 +37,64 @@ pub(super) fn member(scope: &Scope<'_, '_>, name: &str) -> Option<String> {
         folder = at.parent();
     }
     None
+}
+
+/// Whether a folder is that of a file which is being read.
+pub(super) fn is_being_read(scope: &Scope<'_, '_>, folder: &str) -> bool {
+    let file = scope
+        .reader
+        .project
+        .find(scope.folder, &format!("{folder}/{PYPROJECT}"));
+    file.is_ok_and(|file| scope.reader.open.contains(&file.real))
+}
+
+/// Where the dependencies of a folder's package come from, by its own file: a build backend does not tell it, and a package
+/// of the same name on an index may be anybody's.
+pub(super) fn sources_of(scope: &mut Scope<'_, '_>, folder: &str) {
+    let file = scope
+        .reader
+        .project
+        .find(scope.folder, &format!("{folder}/{PYPROJECT}"));
+    let Ok(file) = file else { return };
+    if scope
+        .reader
+        .done
+        .insert((file.real.clone(), Role::Requirements))
+    {
+        read_file(scope.reader, &file, &mut ProjectFile::default(), sources);
+    }
+}
+
+fn sources(scope: &mut Scope<'_, '_>, document: &Item<'_>, _: &mut ProjectFile) {
+    let sources = uv::sources(scope, document);
+    let Some(list) = document
+        .get("project.dependencies")
+        .filter(|_| !sources.is_empty())
+    else {
+        return;
+    };
+    // An index of a member is none of the workspace.
+    let is_elsewhere = |source: &Item<'_>| {
+        source
+            .one_or_many()
+            .iter()
+            .any(|one| one.get("index").is_none())
+    };
+    for (item, text) in scope.texts(&list) {
+        let Ok(parsed) = kind::parse(text) else {
+            continue;
+        };
+        let source = sources.get(parsed.name.as_str());
+        if let Some(source) = source.filter(|source| is_elsewhere(source)) {
+            uv::lower(
+                scope,
+                &item,
+                &Wanted::of(&parsed),
+                source,
+                &Indexes::default(),
+            );
+        }
+    }
 }
 
 /// The patterns of `tool.uv.workspace.members`, where a folder is the root of a workspace.
