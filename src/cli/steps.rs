@@ -79,6 +79,12 @@ impl StepArgs {
             },
             store: &store,
             has_secret: &|id| sandbox.secrets.get(id).is_some(),
+            skip: &|step: &Recorded| {
+                printer.note(format!(
+                    "{step} was not run: this machine is of another kind. If it needs a network, run `cognix lock \
+                     --allow-network` on such a machine with this lock"
+                ));
+            },
             tell: &|step: &Recorded| {
                 printer.note(format!(
                     "{step} failed without a network; running it with one"

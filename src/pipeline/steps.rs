@@ -52,6 +52,8 @@ pub struct Recording<'a> {
     pub has_secret: &'a dyn Fn(&str) -> bool,
     /// Told of each command that is run with a network, before it is.
     pub tell: &'a dyn Fn(&Recorded),
+    /// Told of each command that only a machine of another kind can run. What a lock has of it stays.
+    pub skip: &'a dyn Fn(&Recorded),
 }
 
 impl Project {
@@ -163,7 +165,7 @@ impl Project {
     }
 
     /// Runs the commands of every image of the model, and those that fail without a network with one. What these make is
-    /// recorded in the lock. Returns those that were recorded now.
+    /// recorded in the lock. Platforms that this machine is not are left to one that is. Returns those that were recorded now.
     pub async fn record_steps(
         &self,
         lock: &mut Lock,
@@ -173,6 +175,13 @@ impl Project {
         for project in self.every()? {
             for architecture in project.architectures().collect::<Vec<_>>() {
                 let derivations = project.steps_of(lock, architecture, None)?;
+                if architecture.machine() != std::env::consts::ARCH {
+                    let missing = derivations.steps.iter().filter(|step| !step.recorded);
+                    missing.for_each(|step| {
+                        (recording.skip)(&project.record_of(architecture, step));
+                    });
+                    continue;
+                }
                 check_secrets(recording.store, &derivations, recording.has_secret)?;
                 let steps = project.loaded.effective.steps.len();
                 for index in 0..steps {
@@ -184,6 +193,15 @@ impl Project {
             }
         }
         Ok(recorded)
+    }
+
+    fn record_of(&self, architecture: Architecture, step: &StepDerivation) -> Recorded {
+        Recorded {
+            variant: self.variant().to_owned(),
+            architecture,
+            name: step.name.clone(),
+            command: step.command.clone(),
+        }
     }
 
     async fn record_step(
@@ -212,12 +230,7 @@ impl Project {
             Err(error) if !failed_itself(&error, &step) => return Err(explain(error, &plain)),
             Err(_) => {}
         }
-        let record = Recorded {
-            variant: self.variant().to_owned(),
-            architecture,
-            name: step.name.clone(),
-            command: step.command.clone(),
-        };
+        let record = self.record_of(architecture, &step);
         (recording.tell)(&record);
         let networked = self.steps_of(lock, architecture, Some(index))?;
         let output = realise(&networked, &step.networked).await;

@@ -287,6 +287,33 @@ mod sandboxed {
     }
 
     #[test]
+    fn commands_of_other_platforms_are_left_to_machines_of_their_kind() {
+        let world = world();
+        let project = project(&world, "model", "- echo 1 > /opt/one");
+        let mut lock = world.cognix("store");
+        lock.args([
+            "lock",
+            "--allow-network",
+            "--platform",
+            "linux/arm64,linux/amd64",
+        ]);
+        let locked = succeed(lock.arg(&project));
+        let said = String::from_utf8_lossy(&locked.stderr);
+        let other = "run-1 (echo 1 > /opt/one) for linux/arm64 was not run: this machine is of another kind";
+        assert!(
+            said.contains(other) && said.matches("was not run").count() == 1,
+            "{said}"
+        );
+        let mut build = world.cognix("store");
+        build.args(["build", "--platform", "linux/arm64,linux/amd64"]);
+        let refused = fail(build.arg(&project), 78);
+        assert!(
+            refused.contains("it is built on aarch64-linux only"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn lim_3_a_program_ends_at_its_limit_and_the_option_is_named() {
         let world = world();
         let grow = "- while :; do cat /usr/bin/bash; done > /opt/large";

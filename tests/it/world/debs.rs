@@ -210,9 +210,12 @@ pub(crate) fn publish(server: &Server, archive: &str, suite: &str, codename: &st
         .expect("memory is always writable");
     encoder.finish().expect("memory is always writable");
     let mut sums = String::new();
+    // Enough to lock for the other platform; no test unpacks its packages.
+    let others = packages.replace("Architecture: amd64", "Architecture: arm64");
     for (name, body) in [
         ("main/binary-amd64/Packages", packages.as_bytes()),
         ("main/binary-amd64/Packages.xz", &compressed),
+        ("main/binary-arm64/Packages", others.as_bytes()),
     ] {
         sums.push_str(&format!(" {} {} {name}\n", Sha256::of(body), body.len()));
         server.put(
@@ -223,7 +226,7 @@ pub(crate) fn publish(server: &Server, archive: &str, suite: &str, codename: &st
     }
     let release = format!(
         "Origin: Test\nLabel: Test\nSuite: {suite}\nCodename: {codename}\nDate: Sat, 01 Nov 2025 00:00:00 UTC\n\
-         Architectures: amd64\nComponents: main\nSHA256:\n{sums}"
+         Architectures: amd64 arm64\nComponents: main\nSHA256:\n{sums}"
     );
     let signed = CleartextSignedMessage::sign(
         rand::thread_rng(),
