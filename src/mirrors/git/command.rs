@@ -6,7 +6,9 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
+
+use rustix::process::{Pid, Signal};
 
 use super::GitError;
 
@@ -70,16 +72,46 @@ pub(super) async fn output<S: AsRef<OsStr>>(
 ) -> Result<Result<Vec<u8>, String>, GitError> {
     let mut command = git(repository);
     command.args(arguments);
-    let mut command = tokio::process::Command::from(command);
-    command.kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .map_err(|error| failed(error, about))?;
+    let output = run(command).await.map_err(|error| failed(error, about))?;
     Ok(match output.status.success() {
         true => Ok(output.stdout),
         false => Err(said(&output.stderr)),
     })
+}
+
+/// Runs a command. Dropping the future ends it, and what it has started.
+pub(super) async fn run(mut command: std::process::Command) -> std::io::Result<Output> {
+    struct Running(Option<Pid>);
+    impl Drop for Running {
+        fn drop(&mut self) {
+            if let Some(git) = self.0 {
+                end(git, 0);
+            }
+        }
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = tokio::process::Command::from(command).spawn()?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut running = Running(id.and_then(Pid::from_raw));
+    let output = child.wait_with_output().await;
+    running.0 = None;
+    output
+}
+
+/// Ends a program that we started, and first the helpers that it has, which git leaves behind.
+fn end(program: Pid, depth: usize) {
+    const DEEPEST: usize = 8;
+    let id = program.as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|id| id.parse().ok());
+    for child in children.filter_map(Pid::from_raw) {
+        if depth < DEEPEST {
+            end(child, depth + 1);
+        }
+    }
+    // One that has ended by itself needs no more.
+    let _ = rustix::process::kill_process(program, Signal::TERM);
 }
 
 /// Why git could not be started.

@@ -183,8 +183,7 @@ impl Remote {
         let arguments = ["init", "--quiet", "--bare", "--template=", format, &place];
         let mut command = command::git(None);
         command.env_remove("GIT_DIR").args(arguments);
-        let mut command = tokio::process::Command::from(command);
-        let output = command.kill_on_drop(true).output().await;
+        let output = command::run(command).await;
         let output = output.map_err(|error| command::failed(error, &self.repository))?;
         match output.status.success() {
             true => Ok(path),

@@ -219,3 +219,30 @@ fn addresses_of_trees() {
         assert!(GitAddress::parse(&text).expect("one").is_err(), "{text}");
     }
 }
+
+#[tokio::test]
+async fn nothing_is_left_of_a_git_that_nobody_waits_for() {
+    // A server that never says anything.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let url = format!("http://{address}/stalled.git");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let git = Git::new(folder.path(), false);
+    let asked = git.commit(&url, None);
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(2), asked).await;
+    assert!(waited.is_err(), "{waited:?}");
+    let running = || {
+        let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+        let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines
+            .filter(|line| memchr::memmem::find(line, url.as_bytes()).is_some())
+            .count()
+    };
+    for _ in 0..100 {
+        if running() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{} processes are left", running());
+}
