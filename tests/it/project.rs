@@ -131,7 +131,8 @@ fn a_projects_lock_holds_its_versions() {
     let wheels = publish(&world);
     let (uv, poetry, pylock) = (uv_lock(&wheels), poetry_lock(&wheels), pylock(&wheels));
     let plain = [("pyproject.toml", PYPROJECT)];
-    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c str);
+    let cases: [Case<'_>; 6] = [
         ("pyproject.toml", &plain, "alpha 1.1, beta 2.1"),
         (
             "pyproject.toml",

@@ -206,10 +206,8 @@ impl LockShape {
 
 /// The oldest version that can say all that a lock holds: who does not know a key would take the file for a broken one.
 fn version_of(lock: &Lock) -> u64 {
-    let mut variants = lock.variants.values();
-    let has_runs = variants.any(|variant| !variant.runs.is_empty());
     let has_builds = lock.platforms().any(|platform| platform.build.is_some());
-    match has_runs || has_builds {
+    match has_builds || !variants_are_plain(lock) {
         true => VERSION,
         false => PLAIN,
     }
@@ -219,10 +217,13 @@ fn version_of(lock: &Lock) -> u64 {
 pub(super) fn may_be_plain(lock: &Lock) -> bool {
     let mut wheels = lock.platforms().flat_map(|locked| &locked.python.packages);
     let is_commit = |wheel: &LockedWheel| matches!(wheel.origin, python::WheelOrigin::Git(_));
-    lock.variants
-        .values()
-        .all(|variant| variant.runs.is_empty())
-        && !wheels.any(is_commit)
+    variants_are_plain(lock) && !wheels.any(is_commit)
+}
+
+/// Whether no variant has records of commands or versions of another tool's lock.
+fn variants_are_plain(lock: &Lock) -> bool {
+    let mut variants = lock.variants.values();
+    variants.all(|variant| variant.runs.is_empty() && variant.request.pins.is_none())
 }
 
 impl From<&Lock> for LockShape {

@@ -287,7 +287,7 @@ async fn choose_only(request: &PythonRequest) -> Result<Vec<(String, String)>, P
     let target = Target::new(request.python, request.glibc, request.architecture)?;
     let request = request.clone();
     on_own_thread(CancellationToken::new(), async move || {
-        let chosen = choose(&request, &asked, &target, None).await?;
+        let chosen = choose(&request, &asked, &target, &[]).await?;
         let Ok((_, chosen, _)) = chosen else {
             panic!("no source is needed where none is looked at");
         };

@@ -71,6 +71,7 @@ impl Deb {
     }
 
     /// A maintainer script.
+    #[cfg(feature = "sandbox-tests")]
     pub(crate) fn script(mut self, name: &str, text: &str) -> Self {
         self.scripts
             .push((format!("./{name}"), text.as_bytes().to_vec(), 0o755));

@@ -4,6 +4,7 @@
 
 pub(crate) mod debs;
 pub(crate) mod server;
+#[cfg(any(feature = "container-tests", feature = "sandbox-tests"))]
 pub(crate) mod somebody;
 pub(crate) mod wheels;
 
