@@ -55,7 +55,7 @@ impl fmt::Display for Problem {
             Self::Target => ", as links that point to different places",
             Self::Kind => ", but it cannot be a file, a directory or a link at once",
             Self::Metadata => " with a different mode or owner",
-            Self::Repeated => " with the same content; one of the layers has to leave it out",
+            Self::Repeated => " with the same content",
         })
     }
 }
@@ -63,10 +63,10 @@ impl fmt::Display for Problem {
 /// The setting that settles a conflict, where one can: a rule gives a file or link to one package.
 fn way_out(path: &ImagePath, problem: Problem) -> String {
     match problem {
-        Problem::Content | Problem::Target | Problem::Metadata => format!(
+        Problem::Content | Problem::Target | Problem::Metadata | Problem::Repeated => format!(
             "; layers.conflicts = {{ \"{path}\" = \"PACKAGE\"; }}; in cognix.nix says which package keeps it"
         ),
-        Problem::Kind | Problem::Repeated => String::new(),
+        Problem::Kind => String::new(),
     }
 }
 

@@ -277,7 +277,7 @@ mod tests {
         check(&[BELOW, ("more", &["d:etc", "f:etc/b=1"])], Ok(()));
         check(
             &[BELOW, ("more", &["d:etc", "f:etc/passwd=1"])],
-            Err("one of the layers has to leave it out"),
+            Err("with the same content; layers.conflicts = { \"etc/passwd\" = \"PACKAGE\"; };"),
         );
     }
 }

@@ -10,10 +10,8 @@
 mod additions;
 mod bytecode;
 mod error;
-#[cfg(test)]
-mod error_tests;
+mod hints;
 mod locking;
-mod missing_program;
 mod outputs;
 #[cfg(all(test, feature = "network-tests"))]
 mod real_packages;

@@ -380,7 +380,12 @@ fn a_real_nix_makes_the_same_of_the_library() {
           packages.six = {{
             version = "1.16.0"; treeName = "six-1.16.0"; fetchName = "six-1.16.0-py2.py3-none-any.whl";
             filename = "six-1.16.0-py2.py3-none-any.whl"; url = "mirror://pypi/six"; size = 7; waived = false;
-            hash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+            hash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="; build = null;
+          }};
+          packages.built = packages.six // {{
+            build = {{ name = "built.whl"; args = [ "-c" "exit" ]; inputs = [ file ]; environment = {{
+              builder = "/bin/sh"; system = "x86_64-linux"; sandbox = "{{}}";
+            }}; }};
           }};
           library = import ./library.nix {{ platform = "linux/amd64"; python = "3.11"; root = [ {{ tree = file; }} ]; inherit packages; }};
           inherit (library) cognix;
@@ -388,11 +393,13 @@ fn a_real_nix_makes_the_same_of_the_library() {
           deb = cognix.deb {{ name = "sl"; version = "1:5.02~1"; url = "mirror://debian/sl.deb"; {hash}; }};
           overlay = final: prev: {{
             six = prev.six.overrideAttrs (old: {{ note = old.filename; }});
+            built = prev.built.overrideAttrs (old: {{ CFLAGS = "-O1"; }});
           }};
           tool = cognix.mkDerivation {{ name = "tool"; src = ./tool.sh; roots = [ deb library.cognix.root ]; script = "cp $src $out"; x = [ file ]; }};
           program = cognix.fetchurl {{ url = "https://files.example/run"; executable = true; size = 3; {hash}; }};
           wheel = cognix.wheel {{ url = "https://files.example/a_b-1!2.0-py3-none-any.whl"; {hash}; }};
-        in map (drv: drv.drvPath) [ file program deb wheel tool (library.overridden [ overlay ]).six.derivation ]
+          changed = library.overridden [ overlay ];
+        in map (drv: drv.drvPath) [ file program deb wheel tool changed.six.derivation changed.built.derivation ]
         "#
     );
     write(&folder.path().join("all.nix"), &expression);
@@ -406,5 +413,5 @@ fn a_real_nix_makes_the_same_of_the_library() {
         .args(["eval", "--strict", "all.nix"]);
     let ours = String::from_utf8(succeed(&mut ours).stdout).expect("text");
     assert_eq!(ours, theirs);
-    assert_eq!(ours.matches(".drv").count(), 6, "{ours}");
+    assert_eq!(ours.matches(".drv").count(), 7, "{ours}");
 }

@@ -628,6 +628,7 @@ mod sandboxed {
 /// The example, with real packages: what its commands leave is there for engines, and the same for everybody.
 #[cfg(all(feature = "container-tests", feature = "sandbox-tests"))]
 mod example {
+    use std::path::Path;
     use std::process::Command;
     use std::sync::OnceLock;
 
@@ -657,12 +658,36 @@ mod example {
     #[test]
     fn umoci_unpacks_what_the_commands_left() {
         let steps = steps();
-        let bundle = steps.folder.join("bundle");
+        shows_deletions(&steps.layout, &steps.folder.join("bundle"));
+    }
+
+    /// Deletions come through an archive as Docker has it.
+    #[test]
+    fn skopeo_copies_what_the_commands_left() {
+        let steps = steps();
+        let archive = steps.folder.join("steps.tar");
+        let copy = steps.folder.join("copied");
+        let image = |layout: &Path| format!("oci:{}:latest", layout.display());
+        let docker = format!("docker-archive:{}:steps:latest", archive.display());
+        for (from, to) in [
+            (image(&steps.layout), docker.clone()),
+            (docker, image(&copy)),
+        ] {
+            let mut skopeo = Command::new("skopeo");
+            succeed(skopeo.args(["copy", "--insecure-policy", &from, &to]));
+        }
+        shows_deletions(&copy, &steps.folder.join("copied-bundle"));
+        remove(&copy);
+        std::fs::remove_file(&archive).expect("our own");
+    }
+
+    fn shows_deletions(layout: &Path, bundle: &Path) {
+        let mut umoci = Command::new("umoci");
+        umoci.args(["unpack", "--image"]);
         succeed(
-            Command::new("umoci")
-                .args(["unpack", "--image"])
-                .arg(format!("{}:latest", steps.layout.display()))
-                .arg(&bundle),
+            umoci
+                .arg(format!("{}:latest", layout.display()))
+                .arg(bundle),
         );
         let root = bundle.join("rootfs");
         assert!(root.join("usr/local/bin/count").is_file());
@@ -671,7 +696,7 @@ mod example {
         assert!(!root.join("usr/share/.wh.doc").exists());
         let users = std::fs::read_to_string(root.join("etc/passwd")).expect("users");
         assert!(users.contains("\nworker:x:"), "{users}");
-        remove(&bundle);
+        remove(bundle);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use cognix_store::build::foreign::ForeignError;
 use cognix_store::realise::StepError;
 use cognix_store::{BuildError, RealiseError};
 
-use super::PipelineError;
+use crate::pipeline::PipelineError;
 
 /// The message with all its causes, and the hint.
 fn said(name: &str, error: ForeignError) -> (String, String) {
