@@ -16,7 +16,7 @@ use super::project::{
 };
 use super::steps::StepArgs;
 use super::{Failure, Global};
-use crate::image::{Destination, DestinationError, INDEX_MEDIA_TYPE, ImageError};
+use crate::image::{Destination, DestinationError, INDEX_MEDIA_TYPE, ImageError, ImageIndex};
 use crate::lock::{Architecture, Lock};
 use crate::pipeline::{ImageDerivations, ImageOptions, ImageRecord, Images, SandboxOptions};
 use crate::spec::DEFAULT_VARIANT;
@@ -75,21 +75,16 @@ impl BuildArgs {
         let request = self.request(&project, lock)?;
         let store = global.open_store()?;
         let built = build_all(&store, printer, &project, &request)?;
-        let images = load(&store, &built)?;
-        for destination in &destinations {
-            let progress = Progress::new(printer);
-            let step = progress.step(&format!("writing {destination}"));
-            let written = Work::new()?.run_here(|cancel| {
-                crate::pipeline::write_images(&store, &images, destination, cancel)
-            });
-            drop(step);
-            progress.finish();
-            written?;
+        let images = load(&store, &built, !destinations.is_empty())?;
+        if let Some(images) = &images {
+            for destination in &destinations {
+                write(&store, images, destination, printer)?;
+            }
         }
         let done = Done {
             variant: project.project.variant(),
             built: &built,
-            images: &images,
+            index: images.as_ref().and_then(Images::index),
         };
         done.say(printer, &destinations);
         Ok(printer.result(&done.report(started), || format!("{}\n", done.digest()))?)
@@ -115,11 +110,11 @@ impl BuildArgs {
             let name = project.project.variant();
             let request = self.request(project, lock.clone())?;
             let built = build_all(&store, printer, project, &request)?;
-            let images = load(&store, &built)?;
+            let images = load(&store, &built, false)?;
             let done = Done {
                 variant: name,
                 built: &built,
-                images: &images,
+                index: images.as_ref().and_then(Images::index),
             };
             done.say_built(printer);
             text.push_str(&format!("{name} {}\n", done.digest()));
@@ -192,9 +187,30 @@ fn build_all(
         .collect()
 }
 
-fn load(store: &Store, built: &[Built]) -> Result<Images, Failure> {
+/// The images, where they are written somewhere or an index is made of them. What the store has recorded of one image says
+/// the rest.
+fn load(store: &Store, built: &[Built], are_written: bool) -> Result<Option<Images>, Failure> {
+    if built.len() == 1 && !are_written {
+        return Ok(None);
+    }
     let records: Vec<_> = built.iter().map(|built| built.image.clone()).collect();
-    crate::pipeline::load_images(store, &records).map_err(pipeline_failure)
+    let images = crate::pipeline::load_images(store, &records);
+    images.map(Some).map_err(pipeline_failure)
+}
+
+fn write(
+    store: &Store,
+    images: &Images,
+    destination: &Destination,
+    printer: Printer,
+) -> Result<(), Failure> {
+    let progress = Progress::new(printer);
+    let step = progress.step(&format!("writing {destination}"));
+    let written = Work::new()?
+        .run_here(|cancel| crate::pipeline::write_images(store, images, destination, cancel));
+    drop(step);
+    progress.finish();
+    written
 }
 
 /// What all images of one build share.
@@ -336,14 +352,17 @@ struct Done<'a> {
     variant: &'a str,
     /// One for each platform, at least one.
     built: &'a [Built],
-    images: &'a Images,
+    /// That of several platforms.
+    index: Option<&'a ImageIndex>,
 }
 
 impl Done<'_> {
     fn digest(&self) -> String {
-        match self.images {
-            Images::One(image) => format!("sha256:{}", image.manifest_digest()),
-            Images::Several(index) => format!("sha256:{}", index.digest()),
+        match (self.index, self.built) {
+            (Some(index), _) => format!("sha256:{}", index.digest()),
+            (None, built) => built
+                .first()
+                .map_or_else(String::new, |built| built.image.digest.clone()),
         }
     }
 
@@ -377,14 +396,14 @@ impl Done<'_> {
     }
 
     fn report(&self, started: Instant) -> Value {
-        let mut value = match (self.images, self.built) {
-            (Images::Several(index), _) => json!({
+        let mut value = match (self.index, self.built) {
+            (Some(index), _) => json!({
                 "index": {
                     "digest": self.digest(), "mediaType": INDEX_MEDIA_TYPE, "size": index.text().len(),
                 },
                 "images": self.built.iter().map(report).collect::<Vec<_>>(),
             }),
-            (Images::One(_), built) => built.first().map(report).unwrap_or_default(),
+            (None, built) => built.first().map(report).unwrap_or_default(),
         };
         value["version"] = json!(1);
         value["variant"] = json!(self.variant);

@@ -23,6 +23,14 @@ pub enum Images {
 }
 
 impl Images {
+    /// The index of several platforms.
+    pub const fn index(&self) -> Option<&ImageIndex> {
+        match self {
+            Self::One(_) => None,
+            Self::Several(index) => Some(index),
+        }
+    }
+
     /// What is written under one name.
     pub fn named(&self) -> Named<'_> {
         match self {
