@@ -18,7 +18,7 @@ fn read(folder: &Path) -> Requirements {
     from_file(&project, &path, "cog.yaml")
 }
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     for (name, text) in files {
         let path = folder.path().join(name);

@@ -72,40 +72,13 @@ fn described(error: &Pep508Error<VerbatimParsedUrl>, text: &str) -> String {
 fn with_name(
     unnamed: UnnamedRequirement<VerbatimParsedUrl>,
 ) -> Result<uv_pep508::Requirement<VerbatimParsedUrl>, String> {
-    let file = match &unnamed.url.parsed_url {
-        ParsedUrl::Path(local) => local_name(&local.install_path),
-        ParsedUrl::Archive(archive) => file_name(&archive.url),
-        ParsedUrl::Directory(folder) => {
-            let name = folder_name(&folder.install_path)?;
-            return Ok(uv_pep508::Requirement {
-                name,
-                extras: unnamed.extras,
-                version_or_url: Some(VersionOrUrl::Url(unnamed.url)),
-                marker: unnamed.marker,
-                origin: None,
-            });
-        }
-        ParsedUrl::GitDirectory(_) | ParsedUrl::GitPath(_) => {
-            let name = egg(&unnamed.url.verbatim).ok_or(
-                "which package the repository has is not said; write NAME @ before the address",
-            )?;
-            return Ok(uv_pep508::Requirement {
-                name,
-                extras: unnamed.extras,
-                version_or_url: Some(VersionOrUrl::Url(unnamed.url)),
-                marker: unnamed.marker,
-                origin: None,
-            });
-        }
-    };
-    let file = file.unwrap_or_default();
-    let name = match DistExtension::from_path(&file) {
-        Ok(DistExtension::Source(_)) => archive_name(&file)?,
-        _ => {
-            WheelFilename::from_str(&file)
-                .map_err(|error| error.to_string())?
-                .name
-        }
+    let name = match &unnamed.url.parsed_url {
+        ParsedUrl::Path(local) => name_of_file(local_name(&local.install_path))?,
+        ParsedUrl::Archive(archive) => name_of_file(file_name(&archive.url))?,
+        ParsedUrl::Directory(folder) => folder_name(&folder.install_path)?,
+        ParsedUrl::GitDirectory(_) | ParsedUrl::GitPath(_) => egg(&unnamed.url.verbatim).ok_or(
+            "which package the repository has is not said; write NAME @ before the address",
+        )?,
     };
     Ok(uv_pep508::Requirement {
         name,
@@ -114,6 +87,16 @@ fn with_name(
         marker: unnamed.marker,
         origin: None,
     })
+}
+
+/// The package whose wheel or source archive a file is.
+fn name_of_file(file: Option<String>) -> Result<PackageName, String> {
+    let file = file.unwrap_or_default();
+    if let Ok(DistExtension::Source(_)) = DistExtension::from_path(&file) {
+        return archive_name(&file);
+    }
+    let wheel = WheelFilename::from_str(&file).map_err(|error| error.to_string())?;
+    Ok(wheel.name)
 }
 
 /// The package whose source a folder is, as far as its files say it without being run.
